@@ -1,0 +1,76 @@
+# The front door of sluice. `make demo` and `make test` install what is
+# missing, build and run; `make help` lists the rest. Each target is a few
+# lines over CMake (CMakePresets.json) and the scripts in tools/.
+
+PREFIX ?= /usr/local
+
+# The specs that run under valgrind: the rooms that touch memory by hand.
+VALGRIND_SPECS ?= $(wildcard spec/*_spec.lua)
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+MAKEFLAGS += --no-print-directory
+.PHONY: help setup setup-dev demo build install test test-c test-lua \
+  test-rock bench asan gcstress valgrind lint format-check docs clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | \
+	  awk -F'|' '{ printf "%-21s %s\n", $$1, $$2 }'
+
+setup: ## install what demo, build and test need
+	@tools/setup.sh
+
+setup-dev: ## install what lint, asan, valgrind and docs need, too
+	@tools/setup.sh --dev
+
+demo: setup build ## watch the order API serve power users first
+	bin/sluice examples/demo.lua
+
+build: ## compile the C module into build/release
+	@cmake --preset release --log-level=WARNING
+	@cmake --build --preset release --parallel
+
+install: build ## install under PREFIX (/usr/local); honours DESTDIR
+	cmake --install build/release --prefix "$(PREFIX)"
+
+test: setup test-c test-lua test-rock ## everything that must pass
+
+test-c: build ## the C tests of the rooms that are pure C
+	ctest --preset release
+
+test-lua: build ## the specs; make test-lua SPECS=spec/queue_spec.lua
+	tools/busted.sh $(SPECS)
+
+test-rock: ## luarocks make into an empty tree, and require it there
+	tools/test_rockspec.sh
+
+bench: ## measure against raw C, asyncio, cqueues and Go
+	@tools/setup.sh --bench
+	@$(MAKE) build
+	bench/run.sh
+
+asan: ## C tests and specs under address, leak and undefined sanitizers
+	@cmake --preset asan --log-level=WARNING
+	@cmake --build --preset asan --parallel
+	ctest --preset asan
+	tools/asan.sh tools/busted.sh $(SPECS)
+
+gcstress: build ## the specs with a collector that runs all the time
+	SLUICE_GC=aggressive tools/busted.sh $(SPECS)
+
+valgrind: build ## the core specs under valgrind
+	tools/valgrind.sh $(VALGRIND_SPECS)
+
+lint: ## luacheck, layers of src/, sizes of files
+	luacheck --quiet .
+	tools/lua.sh tools/check_layers.lua
+	tools/lua.sh tools/check_files.lua
+
+format-check: ## tell what clang-format would change; never fails
+	-clang-format --dry-run src/*.c src/*.h
+
+docs: build ## check that the manual and the exports agree
+	tools/lua.sh tools/check_docs.lua
+
+clean: ## remove what was built
+	rm -rf build build.luarocks
