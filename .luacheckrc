@@ -2,9 +2,9 @@
 std = "lua54"
 max_line_length = 80
 include_files = {
-  "lua", "spec", "examples", "bench", "tools",
-  "bin/sluice", "rockspec", ".busted", ".luacheckrc",
+  "**/*.lua", "bin/sluice", "**/*.rockspec", ".busted", ".luacheckrc",
 }
+exclude_files = { "build", "build.luarocks" }
 
 -- A method that need not look at its object still takes it.
 self = false
