@@ -8,12 +8,13 @@ usage: lua check_layers.lua [DIRECTORY]
 
 --- Lowest first. A name may end in `*`; an exact name is looked for first.
 local LAYERS = {
-  { "list", "heap", "bytes", "schedule", "http_parser" },
+  { "list", "heap", "bytes", "schedule", "http_text", "http_parser" },
   { "lx" },
   { "loop" },
   { "clock" },
   { "scope" },
   { "task" },
+  { "cancel" },
   { "wait" },
   { "await", "future", "group", "timeout", "dump", "run", "signal", "thread",
     "pack" },
