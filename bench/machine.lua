@@ -2,41 +2,68 @@
 
 local machine = {}
 
---- The first line that a command prints, or nil.
+--- The first line that a command prints, or "unknown".
 local function first_line(command)
-  local pipe = io.popen(command .. " 2>&1")
-  local line = pipe and pipe:read("l")
-  local ok = pipe and pipe:close()
-  return ok and line or nil
+  local pipe = assert(io.popen(command .. " 2>/dev/null"))
+  local line = pipe:read("l")
+  return pipe:close() and line or "unknown"
 end
 
 local function cpu_model()
   local model = "unknown"
-  for text in io.lines("/proc/cpuinfo") do
-    model = text:match("^model name%s*:%s*(.*)") or model
+  local file = io.open("/proc/cpuinfo")
+  if file then
+    model = file:read("a"):match("model name%s*:%s*([^\n]*)") or model
+    file:close()
   end
   return model
 end
 
 local function package_version(name)
-  return first_line("dpkg-query -W -f '${Version}' " .. name) or "unknown"
+  return first_line("dpkg-query -W -f '${Version}\n' " .. name)
 end
 
---- A list of sentences.
-function machine.facts()
-  local python = os.getenv("PYTHON") or "/usr/bin/python3"
-  local commit = first_line("git rev-parse --short HEAD")
+local function python_version()
+  return first_line((os.getenv("PYTHON") or "/usr/bin/python3") .. " -V")
+end
+
+function machine.common()
   return {
     "date: " .. os.date("!%Y-%m-%d"),
-    "sluice: commit " .. (commit or "unknown"),
-    "processor: " .. cpu_model() .. ", pinned to one core",
-    "kernel: " .. (first_line("uname -sr") or "unknown"),
-    "C compiler: " .. (first_line("cc --version") or "unknown"),
-    "Lua: " .. (first_line("lua5.4 -v") or "unknown"),
-    "asyncio: " .. (first_line(python .. " -V") or "unknown"),
-    "cqueues: " .. package_version("lua-cqueues"),
-    "Go: " .. (first_line("go version") or "unknown") .. ", GOMAXPROCS=1",
+    "sluice: commit " .. first_line("git rev-parse --short HEAD"),
+    "processor: " .. cpu_model(),
+    "kernel: " .. first_line("uname -sr"),
+    "C compiler: " .. first_line("cc --version"),
+    "Lua: " .. first_line("lua5.4 -v"),
   }
+end
+
+function machine.peers()
+  return {
+    "asyncio: " .. python_version(),
+    "cqueues: " .. package_version("lua-cqueues"),
+    "Go: " .. first_line("go version") .. ", GOMAXPROCS=1",
+  }
+end
+
+function machine.servers()
+  return {
+    "aiohttp: " .. package_version("python3-aiohttp") .. ", uvloop "
+      .. package_version("python3-uvloop") .. ", " .. python_version(),
+    "libuv: " .. first_line("pkg-config --modversion libuv"),
+    "wrk: " .. package_version("wrk"),
+  }
+end
+
+--- Lists of facts as one Markdown list.
+function machine.list(...)
+  local lines = {}
+  for _, facts in ipairs { ... } do
+    for _, fact in ipairs(facts) do
+      lines[#lines + 1] = "- " .. fact .. "\n"
+    end
+  end
+  return table.concat(lines)
 end
 
 return machine

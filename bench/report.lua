@@ -1,36 +1,32 @@
---- What the benchmarks found, as a table: aligned text for the terminal and a
--- page of Markdown to keep. It computes medians and ratios and judges them by
--- the limits in workloads.lua; it runs nothing but what tells the versions.
+--- What the benchmarks found, as a table for the terminal and a section of
+-- docs/benchmarks.md. It computes medians and ratios and judges them by the
+-- limits in workloads.lua; it measures nothing.
 
+local grid = require "grid"
 local machine = require "machine"
+local page = require "page"
 
 local report = {}
 
 --- In the order of the columns.
 report.peers = { "raw", "sluice", "asyncio", "cqueues", "go" }
 
-local rivals = { "asyncio", "cqueues", "go" }
+local heads = { "", "unit", "raw", "sluice", "sluice/raw", "allowed", "",
+  "asyncio", "x faster", "cqueues", "x faster", "Go", "x faster" }
 
-local function median(list)
-  local sorted = table.move(list, 1, #list, 1, {})
-  table.sort(sorted)
-  local middle = (#sorted + 1) / 2
-  return (sorted[math.floor(middle)] + sorted[math.ceil(middle)]) / 2
-end
-
---- 1234567 as "1,234,567"; small numbers keep a digit after the point.
-local function number(value)
-  if value < 10 and value % 1 ~= 0 then
-    return ("%.1f"):format(value)
+local function medians_of(lists)
+  local values = {}
+  for peer, list in pairs(lists) do
+    values[peer] = list and grid.median(list) or nil
   end
-  local digits = ("%.0f"):format(value)
-  local sign, rest = digits:match("^(%-?)(%d+)$")
-  rest = rest:reverse():gsub("(%d%d%d)", "%1,"):reverse():gsub("^,", "")
-  return sign .. rest
+  return values
 end
 
-local function ratio(value)
-  return value < 10 and ("%.2f"):format(value) or ("%.0f"):format(value)
+--- How many times as much as sluice the peer takes, or nil where one of them
+-- has no number or the row is a count.
+local function faster(workload, values, peer)
+  local both = values[peer] and values.sluice and values.sluice > 0
+  return both and workload.unit ~= "" and values[peer] / values.sluice or nil
 end
 
 --- "ok", "over", or nil where nothing is demanded or nothing was measured.
@@ -48,44 +44,32 @@ local function judge(workload, values)
   return within and "ok" or "over"
 end
 
---- A row a workload that was run: its cells as text, "-" where there is
--- nothing to tell.
+local function limit_of(workload)
+  return workload.most and "at most " .. workload.most
+    or workload.allowed and grid.ratio(workload.allowed)
+end
+
+--- The cells of one row, "-" where there is nothing to tell.
 local function row_of(workload, lists)
-  local values, row = {}, { workload.title }
-  for _, peer in ipairs(report.peers) do
-    values[peer] = lists[peer] and median(lists[peer]) or nil
-  end
+  local values = medians_of(lists)
+  local row = { workload.title, workload.unit or "ns" }
   local function add(value, format)
     row[#row + 1] = value and format(value) or "-"
   end
-  local function faster(peer)
-    return values[peer] and values.sluice and values.sluice > 0
-      and workload.unit ~= "" and values[peer] / values.sluice or nil
-  end
-  local unit = workload.unit or "ns"
-  row[2] = unit ~= "" and unit or "-"
-  add(values.raw, number)
-  add(values.sluice, number)
-  local share = faster("raw")
-  add(share and 1 / share, ratio)
-  if workload.most then
-    row[#row + 1] = "at most " .. workload.most
-  else
-    add(workload.allowed, ratio)
-  end
+  local part = faster(workload, values, "raw")
+  add(values.raw, grid.number)
+  add(values.sluice, grid.number)
+  add(part and 1 / part, grid.ratio)
+  add(limit_of(workload), tostring)
   add(judge(workload, values), tostring)
-  for _, peer in ipairs(rivals) do
-    add(values[peer], number)
-    add(faster(peer), ratio)
+  for _, peer in ipairs { "asyncio", "cqueues", "go" } do
+    add(values[peer], grid.number)
+    add(faster(workload, values, peer), grid.ratio)
   end
   return row
 end
 
-local heads = { "", "unit", "raw", "sluice", "sluice/raw", "allowed", "",
-  "asyncio", "x faster", "cqueues", "x faster", "Go", "x faster" }
-
---- The cells of the whole table, without the head.
-function report.rows(workloads, results)
+local function rows_of(workloads, results)
   local rows = {}
   for _, workload in ipairs(workloads) do
     if results[workload.name] then
@@ -95,81 +79,38 @@ function report.rows(workloads, results)
   return rows
 end
 
-local function widths_of(rows)
-  local widths = {}
-  for i, head in ipairs(heads) do
-    widths[i] = #head
-    for _, row in ipairs(rows) do
-      widths[i] = math.max(widths[i], #row[i])
-    end
+local function lines_of(notes, prefix)
+  local lines = {}
+  for i, note in ipairs(notes) do
+    lines[i] = ("%s%s (%s)\n"):format(prefix, note.message, note.names)
   end
-  return widths
+  return table.concat(lines)
 end
 
---- One line: the first column to the left, the others to the right.
-local function line(cells, widths, between)
-  local parts = {}
-  for i, cell in ipairs(cells) do
-    local space = (" "):rep(widths[i] - #cell)
-    parts[i] = i == 1 and cell .. space or space .. cell
-  end
-  return table.concat(parts, between)
-end
-
-local function append_notes(lines, notes, prefix)
-  for _, note in ipairs(notes) do
-    lines[#lines + 1] = ("%s%s (%s)"):format(prefix, note.message, note.names)
-  end
-end
-
-function report.text(rows, notes)
-  local widths = widths_of(rows)
-  local lines = { line(heads, widths, "  ") }
-  for _, row in ipairs(rows) do
-    lines[#lines + 1] = line(row, widths, "  ")
-  end
-  append_notes(lines, notes, "not measured: ")
-  return table.concat(lines, "\n") .. "\n"
+function report.text(workloads, results, notes)
+  return grid.text(heads, rows_of(workloads, results))
+    .. lines_of(notes, "not measured: ")
 end
 
 local introduction = [[
-# Benchmarks
+Nanoseconds an operation on one core unless the unit says otherwise. *raw* is
+the same calls and coroutine switches in C without any semantics: the least
+that a library could cost. *allowed* is the greatest ratio of sluice to raw
+that the design permits, *x faster* how many times as long (or as much) as
+sluice the peer takes. `bench/workloads.lua` tells what one operation is.
 
-Written by `bench/run.sh --save`. Nanoseconds an operation on one core unless
-the unit says otherwise. *raw* is the same calls and coroutine switches in C
-without any semantics: what a library could cost at the least. *allowed* is the
-greatest ratio of sluice to raw that the design permits, and *x faster* how many
-times as long (or as much) the peer takes as sluice. The workloads, and what
-one operation of each is, are told in `bench/workloads.lua`.
 ]]
 
---- The page to keep, with the machine and the versions it is true for.
-function report.page(rows, notes, options)
-  local lines = { introduction }
-  for _, fact in ipairs(machine.facts()) do
-    lines[#lines + 1] = "- " .. fact
-  end
-  lines[#lines + 1] = ("- medians of %d interleaved rounds\n"):format(
-    options.rounds)
-  local widths = widths_of(rows)
-  local rule = {}
-  for i, width in ipairs(widths) do
-    rule[i] = ("-"):rep(math.max(width, 3) - 1) .. (i == 1 and "-" or ":")
-    widths[i] = math.max(width, 3)
-  end
-  local function add(cells)
-    lines[#lines + 1] = "| " .. line(cells, widths, " | ") .. " |"
-  end
-  add(heads)
-  add(rule)
-  for _, row in ipairs(rows) do
-    add(row)
-  end
+--- Keeps the table, with the machine and the versions that it is true for.
+function report.save(workloads, results, notes, rounds)
+  local facts = machine.list(machine.common(), machine.peers(),
+    { ("medians of %d interleaved rounds"):format(rounds) })
+  local text = introduction .. facts .. "\n"
+    .. grid.markdown(heads, rows_of(workloads, results))
   if #notes > 0 then
-    lines[#lines + 1] = "\nNot measured:\n"
-    append_notes(lines, notes, "- ")
+    text = text .. "\nNot measured:\n\n" .. lines_of(notes, "- ")
   end
-  return table.concat(lines, "\n") .. "\n"
+  page.save("The workloads", text)
 end
 
 return report

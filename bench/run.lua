@@ -19,7 +19,7 @@ usage: bench/run.sh [--rounds N] [--only WORKLOAD,...] [--peers PEER,...]
   --only     these rows of the table only
   --peers    of raw, sluice, asyncio, cqueues, go: these only
   --scale    multiplies all counts: does the cost of an operation grow?
-  --save     writes docs/benchmarks.md
+  --save     keeps the table in docs/benchmarks.md
 ]]
 
 local build = os.getenv("BENCH_BUILD") or "build/bench"
@@ -154,14 +154,9 @@ local function main(args)
     run_round(options, results, notes)
     progress("\n")
   end
-  local rows = report.rows(workloads, results)
-  io.write(report.text(rows, notes))
+  io.write(report.text(workloads, results, notes))
   if options.save then
-    local path = here .. "/../docs/benchmarks.md"
-    local file = assert(io.open(path, "w"))
-    file:write(report.page(rows, notes, options))
-    file:close()
-    progress("written: docs/benchmarks.md\n")
+    report.save(workloads, results, notes, options.rounds)
   end
 end
 

@@ -9,7 +9,8 @@ cd "$(dirname "$0")/.."
 BENCH_BUILD=${BENCH_BUILD:-build/bench}
 RELEASE=${RELEASE:-build/release}
 CC=${CC:-cc}
-CFLAGS="-std=c11 -D_GNU_SOURCE -O3 -DNDEBUG \
+CFLAGS="-std=c11 -D_GNU_SOURCE -O2 -DNDEBUG -fno-plt \
+-fno-semantic-interposition \
 -Wall -Wextra -Wshadow -Wstrict-prototypes -Wvla"
 mkdir -p "$BENCH_BUILD"
 

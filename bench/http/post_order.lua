@@ -1,0 +1,5 @@
+-- What wrk sends: every request is an order of a power user.
+wrk.method = "POST"
+wrk.path = "/order"
+wrk.body = '{"power_user": true}'
+wrk.headers["Content-Type"] = "application/json"
