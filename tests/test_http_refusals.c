@@ -72,7 +72,8 @@ static void methods(void) {
   refuse(501, "DESCRIBE / HTTP/1.1\r\n" HOST "\r\n");
   refuse(501, "CONNECT a:80 HTTP/1.1\r\n" HOST "\r\n");
   refuse(501, "PRI * HTTP/1.1\r\n" HOST "\r\n");
-  refuse(501, "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA");
+  refuse(501, "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+              "AAAAAAAAAAAAAAAAAAAAA");
   refuse(400, "nonsense\r\n\r\n");
   refuse(400, "{\"a\": 1}\r\n");
 }
