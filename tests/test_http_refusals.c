@@ -50,6 +50,8 @@ static void request_lines(void) {
 static void other_protocols(void) {
   refuse(400, "GET /\r\n");
   refuse(400, "GET /\n");
+  refuse(400, "GET /\r\n\r\n");
+  refuse(400, "GET /\r\n" HOST "\r\n");
   refuse(505, "GET / HTTP/0.9\r\n" HOST "\r\n");
   refuse(505, "GET / HTTP/1.2\r\n" HOST "\r\n");
   refuse(505, "GET / HTTP/2.0\r\n" HOST "\r\n");
@@ -361,6 +363,19 @@ static void usual_limits(void) {
   refuse(413, CHUNKED "100001\r\n");
 }
 
+/* An offset is 32 bits; a limit without a bound is bounded by that. */
+static void no_limits(void) {
+  struct sl_http_limits none = {SIZE_MAX, SIZE_MAX, UINT32_MAX, UINT64_MAX};
+  const char *data = POST "Content-Length: 18446744073709551615\r\n\r\nabc";
+  session_expect(&none, data, strlen(data), "partial\n", true);
+  data = CHUNKED "ffffffffffffffff\r\nabc";
+  session_expect(&none, data, strlen(data), "partial\n", true);
+  data = CHUNKED "3;a=b\r\nabc\r\n0\r\nA: b\r\n\r\n";
+  session_expect(&none, data, strlen(data), "message\nidle\n", true);
+  data = CHUNKED "3\r\nabc\r\nffffffffffffffff\r\n";
+  refuse_data(&none, data, strlen(data), 413);
+}
+
 static void a_mebibyte(void) {
   static char body[1048576];
   struct session s;
@@ -398,6 +413,7 @@ int main(void) {
   RUN(overhead_of_all_chunks, "the limit of all chunks' overhead");
   RUN(a_trailer_of_64_bytes, "the trailer's limit");
   RUN(usual_limits, "the usual limits");
+  RUN(no_limits, "no limits");
   RUN(a_mebibyte, "a body of the usual limit");
   return test_report();
 }
