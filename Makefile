@@ -28,7 +28,7 @@ demo: setup build ## watch the order API serve power users first
 
 build: ## compile the C module into build/release
 	@cmake --preset release --log-level=WARNING
-	@cmake --build --preset release --parallel
+	@cmake --build --preset release --parallel --target core
 
 install: build ## install under PREFIX (/usr/local); honours DESTDIR
 	cmake --install build/release --prefix "$(PREFIX)"
@@ -36,6 +36,7 @@ install: build ## install under PREFIX (/usr/local); honours DESTDIR
 test: setup test-c test-lua test-rock ## everything that must pass
 
 test-c: build ## the C tests of the rooms that are pure C
+	@cmake --build --preset release --parallel
 	ctest --preset release
 
 test-lua: build ## the specs; make test-lua SPECS=spec/queue_spec.lua

@@ -28,8 +28,8 @@ case $SLUICE_BUILD in
   *) SLUICE_BUILD=$PWD/$SLUICE_BUILD ;;
 esac
 
-# LUA_PATH_5_4, where it is set, hides LUA_PATH.
-LUA_PATH="$PWD/lua/?.lua;${LUA_PATH_5_4-${LUA_PATH-};};"
-LUA_CPATH="$SLUICE_BUILD/?.so;${LUA_CPATH_5_4-${LUA_CPATH-};};"
+# LUA_PATH_5_4, where it is set, hides LUA_PATH. `;;` stands for the default.
+LUA_PATH="$PWD/lua/?.lua;${LUA_PATH_5_4-${LUA_PATH-;}}"
+LUA_CPATH="$SLUICE_BUILD/?.so;${LUA_CPATH_5_4-${LUA_CPATH-;}}"
 unset LUA_PATH_5_4 LUA_CPATH_5_4
 export LUA SLUICE_BUILD LUA_PATH LUA_CPATH
