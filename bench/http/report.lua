@@ -5,21 +5,39 @@ local grid = require "grid"
 local machine = require "machine"
 local page = require "page"
 
-local path, connections, save = ...
+local load, path, connections, save = ...
 
 local names = { "raw", "sluice", "aiohttp" }
+
+--- What each load is called, what is sent, and what sluice has to reach: so
+-- many times aiohttp's requests, so many us of CPU each, so many a second.
+local loads = {
+  orders = {
+    title = "The order API under load",
+    sent = "`POST /order` of a JSON order; orders take no time",
+    service = "examples/order_api.lua",
+    times_aiohttp = 4, cpu = 12,
+  },
+  get = {
+    title = "The smallest GET", sent = "`GET /`, a JSON answer",
+    service = "bench/http/hello.lua", cpu = 9,
+  },
+  pipelined = {
+    title = "Pipelined GET", sent = "`GET /`, sixteen at a time",
+    service = "bench/http/hello.lua", rate = 250000,
+  },
+}
+
+local this = assert(loads[load], "no such load")
 local titles = {
   raw = "C with libuv and llhttp, canned answer",
-  sluice = "sluice, examples/order_api.lua",
+  sluice = "sluice, " .. this.service,
   aiohttp = "aiohttp with uvloop",
 }
 local heads = { "", "requests/s", "of aiohttp's", "of raw's",
   "CPU us/request", "p50 us", "p99 us", "failed" }
 
---- The rest of what sluice has to reach.
-local least_ratio, most_cpu = 4, 12
-
-local units = { us = 1, ms = 1e3, s = 1e6 }
+local units = { us = 1, ms = 1e3, s = 1e6, m = 6e7 }
 
 local function microseconds(text, percentile)
   local value, unit = text:match(percentile .. "%%%s+([%d.]+)(%a+)")
@@ -73,29 +91,31 @@ local function medians_of(servers)
       medians[name][key] = grid.median(list)
     end
   end
+  for _, values in pairs(medians) do
+    for _, peer in ipairs { "aiohttp", "raw" } do
+      local rate = medians[peer] and medians[peer].rate
+      values["of_" .. peer] = rate and values.rate and values.rate / rate
+    end
+  end
   return medians
 end
 
+local columns = {
+  { "rate", grid.number }, { "of_aiohttp", grid.ratio },
+  { "of_raw", grid.ratio }, { "cpu", grid.ratio }, { "p50", grid.number },
+  { "p99", grid.number }, { "failed", grid.number },
+}
+
 local function rows_of(medians)
   local rows = {}
-  local function compared(values, peer)
-    local rate = medians[peer] and medians[peer].rate
-    return rate and values.rate and values.rate / rate
-  end
   for _, name in ipairs(names) do
     local values = medians[name]
     if values then
       local row = { titles[name] }
-      local function cell(value, format)
-        row[#row + 1] = value and format(value) or "-"
+      for i, column in ipairs(columns) do
+        local key, format = column[1], column[2]
+        row[i + 1] = values[key] and format(values[key]) or "-"
       end
-      cell(values.rate, grid.number)
-      cell(compared(values, "aiohttp"), grid.ratio)
-      cell(compared(values, "raw"), grid.ratio)
-      cell(values.cpu, grid.ratio)
-      cell(values.p50, grid.number)
-      cell(values.p99, grid.number)
-      cell(values.failed, grid.number)
       rows[#rows + 1] = row
     end
   end
@@ -103,31 +123,36 @@ local function rows_of(medians)
 end
 
 local function verdict(medians)
-  local sluice, aiohttp = medians.sluice, medians.aiohttp
-  if not (sluice and sluice.rate and aiohttp and aiohttp.rate) then
-    return "sluice and aiohttp were not both measured.\n"
+  local sluice, aiohttp = medians.sluice or {}, medians.aiohttp or {}
+  local lines = {}
+  local function demand(limit, value, good, format)
+    if limit and value then
+      lines[#lines + 1] = format:format(grid.number(limit))
+        .. (good and ": ok.\n" or ": over.\n")
+    end
   end
-  local function judge(good)
-    return good and "ok" or "over"
-  end
-  return ("At least %d times aiohttp's requests a second: %s. "
-    .. "At most %d us of CPU a request: %s.\n"):format(
-      least_ratio, judge(sluice.rate >= least_ratio * aiohttp.rate),
-      most_cpu, judge(sluice.cpu <= most_cpu))
+  local both = sluice.rate and aiohttp.rate
+  demand(this.times_aiohttp, both,
+    both and sluice.rate >= this.times_aiohttp * aiohttp.rate,
+    "At least %s times the requests of aiohttp")
+  demand(this.cpu, sluice.cpu, sluice.cpu and sluice.cpu <= this.cpu,
+    "At most %s us of CPU a request")
+  demand(this.rate, sluice.rate, sluice.rate and sluice.rate >= this.rate,
+    "At least %s requests a second")
+  return table.concat(lines)
 end
 
 local introduction = ([[
-`POST /order` of a JSON order, %s connections kept alive, orders that take no
-time: each server on one core, wrk on another. What the kernel does for the
-server is part of its CPU time.
+%s; %s connections kept alive: each server on one core, wrk on another. What
+the kernel does for the server is part of its CPU time.
 
-]]):format(connections)
+]]):format(this.sent, connections)
 
 local medians = medians_of(read())
 local rows = rows_of(medians)
 io.write(grid.text(heads, rows), verdict(medians))
 if save then
-  page.save("The order API under load", introduction
+  page.save(this.title, introduction
     .. machine.list(machine.common(), machine.servers()) .. "\n"
     .. grid.markdown(heads, rows) .. "\n" .. verdict(medians))
 end

@@ -1,25 +1,35 @@
 #!/bin/sh
-# Measures the order service on sluice, on aiohttp with uvloop, and the canned
-# answer of raw_server.c: each server on one core, wrk on another, several
-# rounds interleaved; report.lua makes the table of what measure() prints.
+# Measures HTTP on sluice, on aiohttp with uvloop, and the canned answer of
+# raw_server.c: each server on one core, wrk on another, several rounds
+# interleaved; report.lua makes the table of what measure() prints. There are
+# three loads: orders (POST, the order service), get and pipelined (the
+# smallest service).
 #
-# usage: bench/http/run.sh [--rounds N] [--seconds N] [--connections N]
-#                          [--servers NAME,...] [--save]
+# usage: bench/http/run.sh [--load orders|get|pipelined] [--rounds N] [--save]
+#          [--seconds N] [--connections N] [--servers raw,sluice,aiohttp]
 set -eu
 cd "$(dirname "$0")/../.."
 
-rounds=5 seconds=5 connections=64 servers=raw,sluice,aiohttp save=
+rounds=5 seconds=5 connections=64 servers=raw,sluice,aiohttp
+load=orders save=
+usage() {
+  sed -n '/^# usage/,/^set/s/^# //p' bench/http/run.sh >&2
+  exit 2
+}
+
 while [ $# -gt 0 ]; do
   case $1 in
     --rounds) rounds=$2; shift ;;
     --seconds) seconds=$2; shift ;;
     --connections) connections=$2; shift ;;
     --servers) servers=$2; shift ;;
+    --load) load=$2; shift ;;
     --save) save=--save ;;
-    *) sed -n 's/^# \(usage.*\)/\1/p' "$0" >&2; exit 2 ;;
+    *) usage ;;
   esac
   shift
 done
+[ -f "bench/http/$load.lua" ] || usage
 
 BENCH_BUILD=${BENCH_BUILD:-build/bench}
 RELEASE=${RELEASE:-build/release}
@@ -57,20 +67,22 @@ pin() { # CORE: how to start a command there
 }
 
 server_command() { # NAME PORT
-  orders="--port $2 --delay 0 --workers 5 --queue 10"
-  case $1 in
-    raw) echo "$BENCH_BUILD/raw_server $2" ;;
-    sluice) echo "lua5.4 examples/order_api.lua --host 127.0.0.1 $orders" ;;
-    aiohttp) echo "$PYTHON bench/http/aiohttp_orders.py $orders" ;;
-    *) echo "bench: unknown server $1" >&2; exit 2 ;;
+  options="--port $2 --delay 0 --workers 5 --queue 10"
+  case $load:$1 in
+    *:raw) echo "$BENCH_BUILD/raw_server $2" ;;
+    orders:sluice)
+      echo "lua5.4 examples/order_api.lua --host 127.0.0.1 $options" ;;
+    orders:aiohttp) echo "$PYTHON bench/http/aiohttp_orders.py $options" ;;
+    *:sluice) echo "lua5.4 bench/http/hello.lua $2" ;;
+    *:aiohttp) echo "$PYTHON bench/http/aiohttp_hello.py $2" ;;
   esac
 }
 
+# Any answer will do, also that there is nothing at this path.
 wait_until_it_answers() { # PID PORT
   for _ in $(seq 100); do
     kill -0 "$1" 2>/dev/null || return 1
-    if curl -s -o /dev/null -X POST -H 'Content-Type: application/json' \
-      -d '{"power_user": true}' "http://127.0.0.1:$2/order"; then
+    if curl -s -o /dev/null "http://127.0.0.1:$2/"; then
       return 0
     fi
     sleep 0.1
@@ -82,9 +94,9 @@ cpu_ticks() { # PID: of user and system time
   sed 's/.*) //' "/proc/$1/stat" | awk '{ print $12 + $13 }'
 }
 
-load() { # PORT SECONDS
+run_wrk() { # PORT SECONDS
   $(pin 1) wrk -t 1 -c "$connections" -d "${2}s" --latency \
-    -s bench/http/post_order.lua "http://127.0.0.1:$1/order"
+    -s "bench/http/$load.lua" "http://127.0.0.1:$1"
 }
 
 # Prints: NAME, ticks of CPU time, ticks in a second, then what wrk said. A
@@ -96,9 +108,9 @@ measure() { # NAME PORT
   pid=$!
   echo "server $1"
   if wait_until_it_answers $pid "$2"; then
-    load "$2" 1 >/dev/null
+    run_wrk "$2" 1 >/dev/null
     before=$(cpu_ticks $pid)
-    output=$(load "$2" "$seconds") || true
+    output=$(run_wrk "$2" "$seconds") || true
     after=$(cpu_ticks $pid) || after=$before
     echo "ticks $((after - before)) $(getconf CLK_TCK)"
     echo "$output"
@@ -127,4 +139,4 @@ for round in $(seq "$rounds"); do
     port=$((port + 1))
   done
 done
-exec lua5.4 bench/http/report.lua "$results" "$connections" $save
+exec lua5.4 bench/http/report.lua "$load" "$results" "$connections" $save

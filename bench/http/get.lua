@@ -1,0 +1,3 @@
+-- What wrk sends: the smallest GET that there is.
+-- luacheck: globals wrk
+wrk.path = "/"
