@@ -1,0 +1,217 @@
+--- sluice: queues, tasks and the event loop they run on.
+--
+-- The core is C (`sluice.core`): everything that touches another coroutine,
+-- the clock or a handle. What is here is policy over it: waiting for many
+-- tasks at once. `require "sluice"` returns the core's table with these
+-- functions added.
+
+local core = require "sluice.core"
+
+local sluice = core
+
+sluice._VERSION = "sluice 0.1.0"
+
+local watch = core.watch
+core.watch = nil
+
+-- Raises an argument error as C functions do, at the line of the caller of
+-- the public function.
+local function argument_error(n, name, message)
+  error(("bad argument #%d to '%s' (%s)"):format(n, name, message), 4)
+end
+
+local function check_list(list, n, name)
+  if type(list) ~= "table" then
+    argument_error(n, name, "table expected, got " .. type(list))
+  end
+end
+
+local function check_options(options, n, name)
+  if options ~= nil and type(options) ~= "table" then
+    argument_error(n, name, "table expected, got " .. type(options))
+  end
+  return options or {}
+end
+
+local function check_timeout(timeout, n, name)
+  if timeout == nil then return end
+  if math.type(timeout) == nil then
+    argument_error(n, name, "number expected, got " .. type(timeout))
+  elseif timeout ~= timeout then
+    argument_error(n, name, "duration is NaN")
+  elseif timeout < 0 then
+    argument_error(n, name, "duration is negative")
+  end
+end
+
+local is_task = core.is_task
+
+-- The tasks of a list, each once, for functions that take only tasks.
+local function distinct_tasks(list, name)
+  check_list(list, 1, name)
+  local tasks, seen = {}, {}
+  for i = 1, #list do
+    local task = list[i]
+    if not is_task(task) then
+      argument_error(1, name, "not a task at index " .. i)
+    end
+    if not seen[task] then
+      seen[task] = true
+      tasks[#tasks + 1] = task
+    end
+  end
+  return tasks
+end
+
+-- The functions of a list become tasks; a task twice in the list is awaited
+-- once and its result stands twice.
+local function start_all(list, name)
+  check_list(list, 1, name)
+  for i = 1, #list do
+    local kind = type(list[i])
+    if kind ~= "function" and not is_task(list[i]) then
+      argument_error(1, name, "not a function or a task at index " .. i)
+    end
+  end
+  local tasks = {}
+  for i = 1, #list do
+    local item = list[i]
+    tasks[i] = is_task(item) and item or sluice.create_task(item)
+  end
+  return tasks
+end
+
+-- Cancels what has not ended and waits for it, whatever comes.
+local function cancel_and_await(tasks, reason)
+  for _, task in ipairs(tasks) do
+    if not task:done() then task:cancel(reason) end
+  end
+  sluice.shield(function()
+    for _, task in ipairs(tasks) do task:pawait() end
+  end)
+end
+
+local function distinct(tasks)
+  local list, seen = {}, {}
+  for _, task in ipairs(tasks) do
+    if not seen[task] then
+      seen[task] = true
+      list[#list + 1] = task
+    end
+  end
+  return list
+end
+
+-- Waits for all of a set; stops at the first error if told so.
+local function await_set(set, stop_at_error)
+  while true do
+    local task = set:next()
+    if not task then return nil end
+    if stop_at_error and task:error() ~= nil then return task end
+    if stop_at_error and task:cancelled() then return task end
+  end
+end
+
+-- Runs `body` and, if it raises (the caller was cancelled), ends the tasks.
+local function owning(tasks, body, ...)
+  local results = table.pack(pcall(body, ...))
+  if results[1] then return table.unpack(results, 2, results.n) end
+  cancel_and_await(tasks, "gather was cancelled")
+  error(results[2], 0)
+end
+
+local function outcomes(tasks)
+  local results, errors = {}, {}
+  for i, task in ipairs(tasks) do
+    local ok, value = task:pawait()
+    if ok then results[i] = value else errors[i] = value end
+  end
+  return results, errors
+end
+
+--- Runs functions and awaits tasks together.
+-- @param list functions (each becomes a task) and tasks
+-- @param[opt] options `{ return_errors = true }`: nothing is raised but the
+-- caller's own cancellation
+-- @return a list of first results in the list's order; with `return_errors`
+-- the results and the errors, each at its place in the list
+-- Raises the first error, after the others were cancelled and have ended.
+-- Waits.
+function sluice.gather(list, options)
+  options = check_options(options, 2, "gather")
+  local tasks = start_all(list, "gather")
+  local set <close> = watch(distinct(tasks))
+  local failed = owning(tasks, await_set, set, not options.return_errors)
+  if failed then
+    local ok, err = pcall(cancel_and_await, tasks, "another task failed")
+    if not ok then error(err, 0) end
+    return failed:await()
+  end
+  local results, errors = sluice.shield(outcomes, tasks)
+  if options.return_errors then return results, errors end
+  return results
+end
+
+local stops = {
+  ALL_COMPLETED = function() return false end,
+  FIRST_COMPLETED = function() return true end,
+  FIRST_ERROR = function(task)
+    return task:error() ~= nil or task:cancelled()
+  end,
+}
+
+local function split(tasks)
+  local done, pending = {}, {}
+  for _, task in ipairs(tasks) do
+    local list = task:done() and done or pending
+    list[#list + 1] = task
+  end
+  return done, pending
+end
+
+--- Waits until tasks have ended. Cancels none, raises nothing of theirs.
+-- @param tasks a list of tasks
+-- @param[opt] options `timeout` in seconds; `return_when`: "ALL_COMPLETED"
+-- (the default), "FIRST_COMPLETED" or "FIRST_ERROR"
+-- @return the list of those done and the list of those pending
+-- Waits.
+function sluice.wait(tasks, options)
+  options = check_options(options, 2, "wait")
+  local list = distinct_tasks(tasks, "wait")
+  local when = options.return_when or "ALL_COMPLETED"
+  local stop = stops[when]
+  if not stop then
+    argument_error(2, "wait", "return_when is not one of ALL_COMPLETED, "
+      .. "FIRST_COMPLETED, FIRST_ERROR")
+  end
+  check_timeout(options.timeout, 2, "wait")
+  local due = options.timeout and sluice.time() + options.timeout
+  local set <close> = watch(list)
+  while true do
+    local left = due and math.max(0, due - sluice.time())
+    local task = set:next(left)
+    if not task or stop(task) then return split(list) end
+  end
+end
+
+--- Iterates over tasks in the order in which they end.
+-- @param tasks a list of tasks, each of which comes once
+-- @param[opt] timeout seconds for all of them; raises "timeout" then
+-- @return for a generic for: the next task that has ended
+-- Each step waits.
+function sluice.as_completed(tasks, timeout)
+  local list = distinct_tasks(tasks, "as_completed")
+  check_timeout(timeout, 2, "as_completed")
+  local due = timeout and sluice.time() + timeout
+  local set = watch(list)
+  local function step()
+    local left = due and math.max(0, due - sluice.time())
+    local task, reason = set:next(left)
+    if task then return task end
+    if reason == "timeout" then error("timeout", 0) end
+    return nil
+  end
+  return step, nil, nil, set
+end
+
+return sluice

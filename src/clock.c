@@ -1,0 +1,205 @@
+/*
+** clock.c: see clock.h.
+**
+** Where there is timerfd, the timer is one, watched by uv_poll: libuv's own
+** timers count whole milliseconds. Deadlines that are close together share a
+** wake: a process that was just woken by the timer sleeps at least
+** SPACING_NS, since each wake costs more than most tasks do in theirs.
+*/
+#include "clock.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#if defined(__linux__)
+#include <sys/timerfd.h>
+#include <unistd.h>
+#define HAVE_TIMERFD 1
+#else
+#define HAVE_TIMERFD 0
+#endif
+
+enum { SPACING_NS = 250000, FIRST_CAP = 64, MAX_EQUAL = 64 };
+
+struct sl_clock {
+  struct sl_heap heap;
+  uint64_t seq;      /* of the next deadline armed */
+  uint64_t fired_ns; /* when deadlines last fired */
+  uint64_t armed_ns; /* what the timer is set to, SL_NEVER: not */
+  uint32_t reserved; /* deadlines that may be armed at once */
+#if HAVE_TIMERFD
+  int fd;
+  uv_poll_t timer;
+#else
+  uv_timer_t timer;
+#endif
+};
+
+/* Sets the kernel's timer. */
+#if HAVE_TIMERFD
+static void on_due(uv_poll_t *timer, int status, int events) {
+  (void)timer, (void)status, (void)events; /* it only ends the poll */
+}
+
+static bool open_timer(struct sl_loop *loop, struct sl_clock *clock) {
+  clock->fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+  if (clock->fd < 0) return false;
+  if (uv_poll_init(&loop->uv, &clock->timer, clock->fd) != 0) {
+    close(clock->fd);
+    return false;
+  }
+  return uv_poll_start(&clock->timer, UV_READABLE, on_due) == 0;
+}
+
+static void close_timer(struct sl_clock *clock) { close(clock->fd); }
+
+static void set_timer(struct sl_loop *loop, uint64_t due_ns) {
+  struct itimerspec when;
+  memset(&when, 0, sizeof when);
+  if (due_ns != SL_NEVER) {
+    when.it_value.tv_sec = (time_t)(due_ns / 1000000000);
+    when.it_value.tv_nsec = (long)(due_ns % 1000000000);
+  }
+  timerfd_settime(loop->clock->fd, TFD_TIMER_ABSTIME, &when, NULL);
+}
+#else
+static void on_due(uv_timer_t *timer) { (void)timer; }
+
+static bool open_timer(struct sl_loop *loop, struct sl_clock *clock) {
+  return uv_timer_init(&loop->uv, &clock->timer) == 0;
+}
+
+static void close_timer(struct sl_clock *clock) { (void)clock; }
+
+/* Rounded up to libuv's milliseconds, so that nothing wakes early. */
+static void set_timer(struct sl_loop *loop, uint64_t due_ns) {
+  if (due_ns == SL_NEVER) {
+    uv_timer_stop(&loop->clock->timer);
+    return;
+  }
+  uv_update_time(&loop->uv);
+  uv_timer_start(&loop->clock->timer, on_due,
+                 (due_ns - loop->now_ns + 999999) / 1000000, 0);
+}
+#endif
+
+static uint64_t next_due_ns(struct sl_loop *loop) {
+  const struct sl_heap *heap = &loop->clock->heap;
+  return heap->len > 0 ? heap->at[0].key : SL_NEVER;
+}
+
+static void arm_timer(struct sl_loop *loop, uint64_t due_ns) {
+  struct sl_clock *clock = loop->clock;
+  uv_handle_t *timer = (uv_handle_t *)&clock->timer;
+  if (due_ns == SL_NEVER) {
+    if (clock->armed_ns == SL_NEVER) return;
+    uv_unref(timer);
+  } else {
+    uint64_t spaced = clock->fired_ns + SPACING_NS;
+    if (due_ns < spaced) due_ns = spaced;
+    uv_ref(timer);
+  }
+  clock->armed_ns = due_ns;
+  set_timer(loop, due_ns);
+}
+
+/* Takes one of the deadlines that are due first, by choice. */
+static struct sl_heap_entry take_chosen(struct sl_loop *loop) {
+  struct sl_heap *heap = &loop->clock->heap;
+  struct sl_heap_entry equal[MAX_EQUAL], chosen;
+  uint32_t n = 0, taken;
+  do {
+    equal[n++] = sl_heap_pop(heap);
+  } while (n < MAX_EQUAL && heap->len > 0 &&
+           heap->at[0].key == equal[0].key);
+  taken = sl_schedule_choose(&loop->schedule, n);
+  chosen = equal[taken];
+  for (uint32_t i = 0; i < n; i++)
+    if (i != taken) sl_heap_push(heap, equal[i]);
+  return chosen;
+}
+
+/* The deadline whose place in the heap `pos` is. */
+static struct sl_deadline *deadline_at(uint32_t *pos) {
+  return (struct sl_deadline *)(void *)((char *)pos -
+                                        offsetof(struct sl_deadline, pos));
+}
+
+static void fire_due(struct sl_loop *loop) {
+  struct sl_heap *heap = &loop->clock->heap;
+  uint64_t now_ns = loop->now_ns;
+  if (heap->len == 0 || heap->at[0].key > now_ns) return;
+  loop->lag_ns = now_ns - heap->at[0].key;
+  loop->clock->fired_ns = now_ns;
+  while (heap->len > 0 && heap->at[0].key <= now_ns) {
+    struct sl_heap_entry entry =
+        loop->schedule.seeded ? take_chosen(loop) : sl_heap_pop(heap);
+    struct sl_deadline *deadline = deadline_at(entry.ref.pos);
+    deadline->pos = SL_HEAP_NONE;
+    deadline->fire(deadline);
+  }
+}
+
+void sl_clock_open(lua_State *L, struct sl_loop *loop) {
+  struct sl_clock *clock = calloc(1, sizeof *clock);
+  if (clock == NULL) luaL_error(L, "not enough memory");
+  if (!open_timer(loop, clock)) {
+    free(clock);
+    luaL_error(L, "cannot open the loop's timer");
+  }
+  uv_unref((uv_handle_t *)&clock->timer);
+  sl_heap_init(&clock->heap, true);
+  clock->armed_ns = SL_NEVER;
+  loop->clock = clock;
+  loop->hooks.next_due_ns = next_due_ns;
+  loop->hooks.arm = arm_timer;
+  loop->hooks.fire = fire_due;
+}
+
+void sl_clock_free(lua_State *L, struct sl_loop *loop) {
+  struct sl_clock *clock = loop->clock;
+  if (clock == NULL) return;
+  loop->clock = NULL;
+  close_timer(clock);
+  sl_realloc(L, clock->heap.at,
+             clock->heap.cap * sizeof(struct sl_heap_entry), 0);
+  free(clock);
+}
+
+static SL_COLD void grow(lua_State *L, struct sl_clock *clock) {
+  struct sl_heap *heap = &clock->heap;
+  size_t size = sizeof(struct sl_heap_entry);
+  uint32_t cap = heap->cap ? heap->cap + heap->cap / 2 : FIRST_CAP;
+  struct sl_heap_entry *old = heap->at;
+  struct sl_heap_entry *memory = sl_realloc(L, NULL, 0, cap * size);
+  if (memory == NULL) luaL_error(L, "not enough memory");
+  uint32_t old_cap = heap->cap;
+  sl_heap_rebase(heap, memory, cap);
+  if (old != NULL) sl_realloc(L, old, old_cap * size, 0);
+}
+
+void sl_clock_reserve(lua_State *L, struct sl_loop *loop) {
+  struct sl_clock *clock = loop->clock;
+  if (sl_unlikely(clock->reserved == clock->heap.cap)) grow(L, clock);
+  clock->reserved++;
+}
+
+void sl_clock_release(struct sl_loop *loop) { loop->clock->reserved--; }
+
+void sl_clock_arm(struct sl_loop *loop, struct sl_deadline *deadline,
+                  uint64_t due_ns) {
+  struct sl_heap_entry entry;
+  if (due_ns == SL_NEVER) return;
+  entry.key = due_ns;
+  entry.seq = loop->clock->seq++;
+  entry.ref.pos = &deadline->pos;
+  sl_heap_push(&loop->clock->heap, entry);
+}
+
+void sl_clock_remove(struct sl_loop *loop, struct sl_deadline *deadline) {
+  sl_heap_remove(&loop->clock->heap, deadline->pos);
+}
+
+uint32_t sl_clock_count(const struct sl_loop *loop) {
+  return loop->clock->heap.len;
+}

@@ -1,0 +1,188 @@
+/*
+** loop.c: see loop.h.
+**
+** A turn is: results of I/O, then due deadlines, then the tasks that were
+** ready when it began. While tasks stay ready the kernel is not asked each
+** turn, which is what makes other loops slow, but every 256 steps or every
+** millisecond, whichever comes first, and the clock is read every 16 steps.
+*/
+#include "loop.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+  POLL_NS = 1000000,  /* while busy, ask the kernel at least this often */
+  GRACE_MS = 20       /* virtual time: how long idle handles may speak up */
+};
+
+static void on_wake(uv_async_t *async) {
+  (void)async; /* that the poll ended is all it is for */
+}
+
+static bool open_wake(struct sl_loop *loop) {
+  if (uv_async_init(&loop->uv, &loop->wake, on_wake) != 0) {
+    uv_loop_close(&loop->uv);
+    return false;
+  }
+  uv_unref((uv_handle_t *)&loop->wake);
+  return true;
+}
+
+struct sl_loop *sl_loop_new(void) {
+  struct sl_loop *loop = calloc(1, sizeof *loop);
+  if (loop == NULL) return NULL;
+  if (uv_loop_init(&loop->uv) != 0 || !open_wake(loop)) {
+    free(loop);
+    return NULL;
+  }
+  loop->uv.data = loop;
+  sl_link_init(&loop->ready);
+  sl_schedule_init(&loop->schedule);
+  loop->refs = 1;
+  loop->now_ns = uv_hrtime();
+  return loop;
+}
+
+void sl_loop_ref(struct sl_loop *loop) { loop->refs++; }
+
+void sl_loop_unref(struct sl_loop *loop) {
+  if (--loop->refs > 0) return;
+  sl_schedule_fini(&loop->schedule);
+  free(loop);
+}
+
+static void close_handle(uv_handle_t *handle, void *arg) {
+  (void)arg;
+  if (!uv_is_closing(handle)) uv_close(handle, NULL);
+}
+
+void sl_loop_close(struct sl_loop *loop) {
+  if (loop->closed) return;
+  loop->closed = true;
+  uv_walk(&loop->uv, close_handle, NULL);
+  while (uv_run(&loop->uv, UV_RUN_DEFAULT) != 0) continue;
+  uv_loop_close(&loop->uv);
+}
+
+/* Asks the kernel; what has arrived is on the ready ring afterwards. */
+static void poll(struct sl_loop *loop, uv_run_mode mode) {
+  loop->nticks++;
+  uv_run(&loop->uv, mode);
+  loop->ticks_to_poll = SL_POLL_TICKS;
+  loop->polled_ns = sl_loop_now(loop);
+  if (loop->signals != 0) loop->hooks.signalled(loop);
+}
+
+/* Between two steps, every SL_CLOCK_STEPS of them. */
+static void tick(struct sl_loop *loop) {
+  uint64_t now_ns = sl_loop_now(loop);
+  bool due = loop->hooks.next_due_ns(loop) <= now_ns;
+  loop->steps_to_tick = SL_CLOCK_STEPS;
+  loop->ticks_to_poll--;
+  /* I/O goes before a deadline of the same turn, hence the poll if due. */
+  if (due || loop->ticks_to_poll == 0 ||
+      now_ns - loop->polled_ns > POLL_NS)
+    poll(loop, UV_RUN_NOWAIT);
+  if (due) loop->hooks.fire(loop);
+}
+
+/* A timer of libuv whose only use is to end a poll. */
+static void on_grace(uv_timer_t *timer) { (void)timer; }
+
+static void on_grace_closed(uv_handle_t *handle) { free(handle); }
+
+/* Polls for at most GRACE_MS. */
+static void poll_briefly(struct sl_loop *loop) {
+  uv_timer_t *timer = malloc(sizeof *timer);
+  if (timer == NULL) {
+    poll(loop, UV_RUN_NOWAIT);
+    return;
+  }
+  uv_timer_init(&loop->uv, timer);
+  uv_update_time(&loop->uv);
+  uv_timer_start(timer, on_grace, GRACE_MS, 0);
+  poll(loop, UV_RUN_ONCE);
+  uv_close((uv_handle_t *)timer, on_grace_closed);
+  poll(loop, UV_RUN_NOWAIT);
+}
+
+/* Virtual time, nobody ready: requests in flight (a connect, a write, a
+   thread) are awaited in real time; handles that merely listen get a moment
+   to speak up; then time jumps to the next deadline. */
+static void idle_virtually(struct sl_loop *loop, uint64_t due_ns) {
+  poll(loop, UV_RUN_NOWAIT);
+  if (loop->nready > 0) return;
+  if (uv_loop_alive(&loop->uv)) {
+    bool in_flight = loop->uv.active_reqs.count > 0;
+    if (in_flight || due_ns == SL_NEVER) {
+      poll(loop, UV_RUN_ONCE);
+      return;
+    }
+    poll_briefly(loop);
+    if (loop->nready > 0) return;
+  }
+  if (due_ns > loop->now_ns) loop->now_ns = due_ns;
+  loop->hooks.fire(loop);
+}
+
+static void idle_really(struct sl_loop *loop, uint64_t due_ns) {
+  if (due_ns <= sl_loop_now(loop)) {
+    poll(loop, UV_RUN_NOWAIT);
+  } else {
+    if (due_ns != SL_NEVER) loop->hooks.arm(loop, due_ns);
+    poll(loop, UV_RUN_ONCE);
+  }
+  if (due_ns <= loop->now_ns) loop->hooks.fire(loop);
+}
+
+/* Nobody is ready. Returns false if nothing can ever wake anybody. */
+static bool idle(struct sl_loop *loop) {
+  uint64_t due_ns;
+  if (loop->signals != 0) {
+    loop->hooks.signalled(loop);
+    if (loop->nready > 0) return true;
+  }
+  if (loop->hooks.settled(loop)) return true;
+  due_ns = loop->hooks.next_due_ns(loop);
+  if (due_ns == SL_NEVER) {
+    loop->hooks.arm(loop, SL_NEVER); /* an idle timer is nobody's waker */
+    if (!uv_loop_alive(&loop->uv)) return loop->hooks.stuck(loop);
+  }
+  if (loop->virtual_time)
+    idle_virtually(loop, due_ns);
+  else
+    idle_really(loop, due_ns);
+  return true;
+}
+
+/* The next of the `n` first links of the ring: the first, unless a seed
+   chooses otherwise. */
+static struct sl_link *take(struct sl_loop *loop, uint32_t n) {
+  struct sl_link *link = loop->ready.next;
+  for (uint32_t skip = sl_schedule_choose(&loop->schedule, n); skip > 0;
+       skip--)
+    link = link->next;
+  sl_loop_unready(loop, link);
+  return link;
+}
+
+bool sl_loop_run(struct sl_loop *loop, const uint32_t *left) {
+  loop->steps_to_tick = SL_CLOCK_STEPS;
+  loop->ticks_to_poll = SL_POLL_TICKS;
+  loop->polled_ns = sl_loop_now(loop);
+  while (*left != 0) {
+    if (loop->nready == 0 && !idle(loop)) return false;
+    for (uint32_t n = loop->nready; n > 0 && *left != 0; n--) {
+      struct sl_link *link;
+      if (loop->nready < n) n = loop->nready; /* some were withdrawn */
+      if (n == 0) break;
+      link = take(loop, n);
+      loop->budget = SL_BUDGET;
+      loop->nswitches++;
+      loop->hooks.step(loop, link);
+      if (--loop->steps_to_tick == 0) tick(loop);
+    }
+  }
+  return true;
+}

@@ -1,0 +1,113 @@
+/*
+** loop.h: the event loop: what runs next, and when the kernel is asked.
+**
+** The one idea: libuv callbacks never touch Lua. A callback stores a C
+** result and links a task on the ready ring; the ring is drained here,
+** outside uv_run, one step a task. So errors never cross libuv's frames and
+** uv_run is never entered twice.
+**
+** Owns the uv_loop_t, the ready ring, the clock's reading and the only call
+** of uv_run. Does not know what a task is: upper rooms hang themselves in
+** through sl_loop_hooks. Reference-counted, so that the order of Lua's
+** finalisers does not matter: the memory goes with the last handle's.
+*/
+#ifndef SL_LOOP_H
+#define SL_LOOP_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "list.h"
+#include "schedule.h"
+
+#define SL_NEVER UINT64_MAX
+
+enum {
+  SL_BUDGET = 4096,   /* operations without a wait before a task must yield */
+  SL_CLOCK_STEPS = 16, /* steps between two readings of the clock */
+  SL_POLL_TICKS = 16   /* readings between two polls: 256 steps */
+};
+
+struct sl_loop;
+struct sl_task;
+struct sl_clock;
+struct sl_tasks;
+
+struct sl_loop_hooks {
+  /* Runs the task whose link was taken from the ring. */
+  void (*step)(struct sl_loop *loop, struct sl_link *link);
+  /* When the next deadline is due, SL_NEVER if there is none. */
+  uint64_t (*next_due_ns)(struct sl_loop *loop);
+  /* Makes the next blocking poll end at due_ns (SL_NEVER: not by itself). */
+  void (*arm)(struct sl_loop *loop, uint64_t due_ns);
+  /* Fires what is due at loop->now_ns. */
+  void (*fire)(struct sl_loop *loop);
+  /* Nothing can wake anybody: makes a task ready, or returns false. */
+  bool (*stuck)(struct sl_loop *loop);
+  /* Every task is blocked: may make one ready before time moves. */
+  bool (*settled)(struct sl_loop *loop);
+  /* A signal arrived (loop->signals was not 0). */
+  void (*signalled)(struct sl_loop *loop);
+};
+
+struct sl_loop {
+  struct sl_link ready; /* what runs next, first come first served */
+  uint32_t nready;
+  uint32_t budget;         /* operations left to the running task */
+  struct sl_task *current; /* NULL outside a step */
+  uint64_t now_ns;         /* the last reading; the time itself if virtual */
+  bool virtual_time;
+  bool running;
+  bool closed;
+  bool stepping_watched; /* every step is timed (slow_ns) */
+  uint32_t steps_to_tick;
+  uint32_t ticks_to_poll;
+  uint64_t polled_ns; /* when the kernel was last asked */
+  uint64_t slow_ns;   /* report a step longer than this, 0: never */
+  uint64_t nticks;    /* polls, for stats */
+  uint64_t nswitches; /* steps, for stats */
+  uint64_t lag_ns;    /* how late the last deadline fired */
+  struct sl_schedule schedule;
+  struct sl_loop_hooks hooks;
+  struct sl_clock *clock;
+  struct sl_tasks *tasks;
+  uv_async_t wake; /* ends a poll from a signal handler or a thread */
+  atomic_uint signals; /* bits set by signal handlers */
+  uint32_t refs;
+  uv_loop_t uv;
+};
+
+/* A loop with one reference, or NULL without memory or descriptors. */
+struct sl_loop *sl_loop_new(void);
+void sl_loop_ref(struct sl_loop *loop);
+void sl_loop_unref(struct sl_loop *loop);
+
+/* Closes every handle and runs until their close callbacks have run. */
+void sl_loop_close(struct sl_loop *loop);
+
+/* Runs steps until *left is 0. Returns false if it gave up, being stuck. */
+bool sl_loop_run(struct sl_loop *loop, const uint32_t *left);
+
+/* Reads the clock: nanoseconds, monotonic, or the virtual time. */
+static inline uint64_t sl_loop_now(struct sl_loop *loop) {
+  if (!loop->virtual_time) loop->now_ns = uv_hrtime();
+  return loop->now_ns;
+}
+
+/* Puts what `link` belongs to on the ready ring. Cannot fail. */
+static inline void sl_loop_ready(struct sl_loop *loop,
+                                 struct sl_link *link) {
+  sl_list_push(&loop->ready, link);
+  loop->nready++;
+}
+
+/* Takes a link that is on the ready ring off it. */
+static inline void sl_loop_unready(struct sl_loop *loop,
+                                   struct sl_link *link) {
+  sl_link_unlink(link);
+  loop->nready--;
+}
+
+#endif

@@ -1,0 +1,330 @@
+/*
+** prio.c: see prio.h.
+**
+** An entry's value tells what it holds: the flags below, and the place in
+** the table, where the item is at 2*place+1 and, if it is foreign, the
+** priority at 2*place+2.
+*/
+#include "prio.h"
+
+#include <math.h>
+#include <string.h>
+
+enum {
+  IS_FLOAT = 1,  /* the key is of a float: pop returns one */
+  IS_SELF = 2,   /* the item is the number of the key: no place */
+  IS_FOREIGN = 4, /* Lua compares the priority */
+  PLACE_SHIFT = 3
+};
+
+enum { FIRST_CAP = 16, MAX_CAP = 1 << 29 };
+
+#define MAX_EXACT 9007199254740992 /* 2^53: floats hold integers up to it */
+
+void sl_prio_init(struct sl_prio *prio) {
+  memset(prio, 0, sizeof *prio);
+  sl_heap_init(&prio->heap, false);
+}
+
+void sl_prio_check_priority(lua_State *L, int index, int arg) {
+  switch (lua_type(L, index)) {
+    case LUA_TNUMBER:
+      if (!lua_isinteger(L, index) && isnan(lua_tonumber(L, index)))
+        luaL_argerror(L, arg, "priority is NaN");
+      return;
+    case LUA_TSTRING: return;
+    default: break;
+  }
+  if (luaL_getmetafield(L, index, "__lt") == LUA_TNIL)
+    luaL_argerror(L, arg,
+                  lua_pushfstring(L,
+                                  "a priority must be a number, a string or "
+                                  "have __lt, got %s",
+                                  luaL_typename(L, index)));
+  lua_pop(L, 1);
+}
+
+void sl_prio_check_idle(lua_State *L, const struct sl_prio *prio) {
+  if (sl_unlikely(prio->busy))
+    luaL_error(L, "a comparison must not touch the queue it is made for");
+}
+
+/* -- memory -- */
+
+static size_t block_size(uint32_t cap) {
+  return cap * (sizeof(struct sl_heap_entry) + sizeof(uint32_t));
+}
+
+/* A table of 2 * cap places with what the old one holds. */
+static void grow_table(lua_State *L, int owner, const struct sl_prio *prio,
+                       uint32_t cap) {
+  lua_createtable(L, (int)(2 * cap), 0);
+  if (!prio->has_table) return;
+  lua_getiuservalue(L, owner, SL_PRIO_TABLE);
+  for (lua_Integer i = 1; i <= 2 * (lua_Integer)prio->nplaces; i++) {
+    lua_rawgeti(L, -1, i);
+    lua_rawseti(L, -3, i);
+  }
+  lua_pop(L, 1);
+}
+
+static SL_COLD void grow(lua_State *L, int owner, struct sl_prio *prio,
+                         bool table) {
+  uint32_t cap = prio->heap.cap;
+  struct sl_heap_entry *entries;
+  uint32_t *free_places;
+  if (prio->heap.len == cap) cap = cap ? cap * 2 : FIRST_CAP;
+  if (cap > MAX_CAP) luaL_error(L, "too many items");
+  luaL_checkstack(L, 6, NULL);
+  entries = lua_newuserdatauv(L, block_size(cap), 0);
+  if (table) grow_table(L, owner, prio, cap);
+  /* Nothing throws from here on. */
+  free_places = (uint32_t *)(void *)(entries + cap);
+  if (prio->nfree > 0)
+    memcpy(free_places, prio->free, prio->nfree * sizeof *free_places);
+  sl_heap_rebase(&prio->heap, entries, cap);
+  prio->free = free_places;
+  if (table) lua_setiuservalue(L, owner, SL_PRIO_TABLE);
+  lua_setiuservalue(L, owner, SL_PRIO_MEMORY);
+  prio->has_table = table;
+}
+
+void sl_prio_reserve(lua_State *L, int owner, struct sl_prio *prio) {
+  if (sl_likely(prio->heap.len < prio->heap.cap && prio->has_table)) return;
+  grow(L, owner, prio, true);
+}
+
+/* -- comparing -- */
+
+struct comparison {
+  lua_State *L;
+  struct sl_prio *prio;
+  int table; /* its index in L */
+  struct sl_heap_entry entry; /* of a push */
+  bool unordered; /* the error is ours */
+};
+
+static lua_Integer place_of(const struct sl_heap_entry *entry) {
+  return (lua_Integer)(entry->ref.value >> PLACE_SHIFT);
+}
+
+static void push_number(lua_State *L, const struct sl_heap_entry *entry) {
+  lua_Number number = sl_heap_key_number(entry->key);
+  if (entry->ref.value & IS_FLOAT)
+    lua_pushnumber(L, number);
+  else
+    lua_pushinteger(L, (lua_Integer)number);
+}
+
+static void push_priority(lua_State *L, int table,
+                          const struct sl_heap_entry *entry) {
+  if (entry->ref.value & IS_FOREIGN)
+    lua_rawgeti(L, table, 2 * place_of(entry) + 2);
+  else
+    push_number(L, entry);
+}
+
+/* Whether Lua knows how to order the two values on the top. */
+static bool comparable(lua_State *L) {
+  int a = lua_type(L, -2), b = lua_type(L, -1);
+  if (a == b && (a == LUA_TNUMBER || a == LUA_TSTRING)) return true;
+  if (luaL_getmetafield(L, -2, "__lt") != LUA_TNIL ||
+      luaL_getmetafield(L, -1, "__lt") != LUA_TNIL) {
+    lua_pop(L, 1);
+    return true;
+  }
+  return false;
+}
+
+/* a < b in Lua. Throws. */
+static bool less_in_lua(struct comparison *with,
+                        const struct sl_heap_entry *a,
+                        const struct sl_heap_entry *b) {
+  lua_State *L = with->L;
+  bool less;
+  push_priority(L, with->table, a);
+  push_priority(L, with->table, b);
+  if (!comparable(L)) {
+    with->unordered = true;
+    luaL_error(L, "attempt to compare %s with %s", luaL_typename(L, -2),
+               luaL_typename(L, -1));
+  }
+  less = lua_compare(L, -2, -1, LUA_OPLT);
+  lua_pop(L, 2);
+  return less;
+}
+
+/* One comparison decides: of equals, the one that came first. */
+static bool foreign_less(void *ctx, const struct sl_heap_entry *a,
+                         const struct sl_heap_entry *b) {
+  if (a->seq < b->seq) return !less_in_lua(ctx, b, a);
+  return less_in_lua(ctx, a, b);
+}
+
+static int compare_push(lua_State *L) {
+  struct comparison *with = lua_touserdata(L, 1);
+  with->L = L;
+  with->table = 2;
+  sl_heap_push(&with->prio->heap, with->entry);
+  return 0;
+}
+
+static int compare_pop(lua_State *L) {
+  struct comparison *with = lua_touserdata(L, 1);
+  with->L = L;
+  with->table = 2;
+  with->entry = sl_heap_pop(&with->prio->heap);
+  return 0;
+}
+
+/* Runs `operation` on the heap, comparing by Lua. */
+static SL_COLD int run_in_lua(lua_State *L, int owner,
+                              struct comparison *with,
+                              lua_CFunction operation) {
+  struct sl_prio *prio = with->prio;
+  int status;
+  prio->heap.less = foreign_less;
+  prio->heap.ctx = with;
+  prio->busy = true;
+  with->unordered = false;
+  lua_pushcfunction(L, operation);
+  lua_pushlightuserdata(L, with);
+  lua_getiuservalue(L, owner, SL_PRIO_TABLE);
+  status = lua_pcall(L, 2, 0, 0);
+  prio->busy = false;
+  prio->heap.less = NULL;
+  return status != LUA_OK && with->unordered ? SL_PRIO_ORDER : status;
+}
+
+int sl_prio_raise(lua_State *L, int status) {
+  if (status == SL_PRIO_ORDER)
+    return luaL_error(L, "%s", lua_tostring(L, -1));
+  return lua_error(L);
+}
+
+/* -- entries -- */
+
+/* Sets key and flags of an entry for the priority at `priority`. */
+static void set_key(lua_State *L, int priority, bool self,
+                    struct sl_heap_entry *entry) {
+  entry->key = 0;
+  entry->ref.value = 0;
+  if (lua_type(L, priority) != LUA_TNUMBER) {
+    entry->ref.value = IS_FOREIGN;
+  } else if (lua_isinteger(L, priority)) {
+    lua_Integer integer = lua_tointeger(L, priority);
+    if (integer > MAX_EXACT || integer < -MAX_EXACT) {
+      entry->ref.value = IS_FOREIGN;
+      return;
+    }
+    entry->key = sl_heap_number_key((lua_Number)integer);
+    entry->ref.value = self ? IS_SELF : 0;
+  } else {
+    entry->key = sl_heap_number_key(lua_tonumber(L, priority));
+    entry->ref.value = IS_FLOAT | (self ? IS_SELF : 0);
+  }
+}
+
+/* Puts item and priority into the table; returns the place. */
+static uint32_t store(lua_State *L, int owner, struct sl_prio *prio,
+                      int item, int priority, bool foreign) {
+  uint32_t place =
+      prio->nfree > 0 ? prio->free[--prio->nfree] : prio->nplaces++;
+  lua_getiuservalue(L, owner, SL_PRIO_TABLE);
+  lua_pushvalue(L, item);
+  lua_rawseti(L, -2, 2 * (lua_Integer)place + 1);
+  if (foreign) {
+    lua_pushvalue(L, priority);
+    lua_rawseti(L, -2, 2 * (lua_Integer)place + 2);
+  }
+  lua_pop(L, 1);
+  return place;
+}
+
+static void clear_place(lua_State *L, int owner, struct sl_prio *prio,
+                        const struct sl_heap_entry *entry) {
+  lua_Integer place = place_of(entry);
+  lua_getiuservalue(L, owner, SL_PRIO_TABLE);
+  lua_pushnil(L);
+  lua_rawseti(L, -2, 2 * place + 1);
+  if (entry->ref.value & IS_FOREIGN) {
+    lua_pushnil(L);
+    lua_rawseti(L, -2, 2 * place + 2);
+  }
+  lua_pop(L, 1);
+  prio->free[prio->nfree++] = (uint32_t)place;
+}
+
+int sl_prio_push(lua_State *L, int owner, struct sl_prio *prio, int item,
+                 int priority) {
+  struct comparison with;
+  struct sl_heap_entry *entry = &with.entry;
+  bool foreign;
+  int status;
+  set_key(L, priority, item == priority, entry);
+  entry->seq = prio->seq;
+  foreign = entry->ref.value & IS_FOREIGN;
+  if (!(entry->ref.value & IS_SELF))
+    entry->ref.value |= (uint64_t)store(L, owner, prio, item, priority,
+                                        foreign)
+                        << PLACE_SHIFT;
+  if (sl_likely(!foreign && prio->nforeign == 0)) {
+    sl_heap_push(&prio->heap, *entry);
+  } else {
+    with.prio = prio;
+    status = run_in_lua(L, owner, &with, compare_push);
+    if (status != LUA_OK) {
+      if (!(entry->ref.value & IS_SELF)) clear_place(L, owner, prio, entry);
+      return status;
+    }
+  }
+  prio->nforeign += foreign;
+  prio->seq++;
+  return LUA_OK;
+}
+
+static void push_entry(lua_State *L, int owner,
+                       const struct sl_heap_entry *entry) {
+  if (entry->ref.value & IS_SELF) {
+    push_number(L, entry);
+    lua_pushvalue(L, -1);
+    return;
+  }
+  lua_getiuservalue(L, owner, SL_PRIO_TABLE);
+  lua_rawgeti(L, -1, 2 * place_of(entry) + 1);
+  push_priority(L, lua_absindex(L, -2), entry);
+  lua_remove(L, -3);
+}
+
+/* Pushes what an entry held that has left the heap. */
+static void hand_out(lua_State *L, int owner, struct sl_prio *prio,
+                     const struct sl_heap_entry *entry) {
+  push_entry(L, owner, entry);
+  if (!(entry->ref.value & IS_SELF)) clear_place(L, owner, prio, entry);
+  if (entry->ref.value & IS_FOREIGN) prio->nforeign--;
+}
+
+int sl_prio_pop(lua_State *L, int owner, struct sl_prio *prio) {
+  struct comparison with;
+  struct sl_heap_entry *entry = &with.entry;
+  if (sl_likely(prio->nforeign == 0)) {
+    *entry = sl_heap_pop(&prio->heap);
+  } else {
+    int status;
+    with.prio = prio;
+    status = run_in_lua(L, owner, &with, compare_pop);
+    if (status != LUA_OK) return status;
+  }
+  hand_out(L, owner, prio, entry);
+  return LUA_OK;
+}
+
+void sl_prio_take_any(lua_State *L, int owner, struct sl_prio *prio) {
+  struct sl_heap_entry entry =
+      sl_heap_remove(&prio->heap, prio->heap.len - 1);
+  hand_out(L, owner, prio, &entry);
+}
+
+void sl_prio_peek(lua_State *L, int owner, const struct sl_prio *prio) {
+  push_entry(L, owner, &prio->heap.at[0]);
+}

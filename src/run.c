@@ -1,0 +1,309 @@
+/*
+** run.c: see run.h.
+*/
+#include "run.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "group.h"
+#include "signal.h"
+
+enum { MAX_FUTILE = 1000 }; /* deadlocks at the end before tasks are dropped */
+
+static const char traceback_key; /* registry: of the last run that failed */
+
+struct runner {
+  const struct sl_class *class;
+  struct sl_loop *loop;
+  uint64_t now_ns;  /* the virtual time when its last run ended */
+  uint64_t seed;
+  uint64_t slow_ns; /* 0: no report */
+  bool virtual_time;
+  bool seeded;
+  bool closed;
+};
+
+static const struct sl_class runner_class = {"sluice.Runner",
+                                             sizeof(struct runner)};
+
+/* -- being stuck -- */
+
+static void wake_stuck(struct sl_task *task, void *arg) {
+  (void)arg;
+  if (task->state == SL_PARKED && !sl_group_leaving_cancelled(task))
+    sl_task_abandon(task, SL_DEADLOCKED);
+}
+
+/* Main is told where it waits. If it only waits for children that were told
+   to end, or has ended, all who wait are told. */
+static bool stuck(struct sl_loop *loop) {
+  struct sl_tasks *tasks = loop->tasks;
+  bool told = tasks->main_left && !sl_group_leaving_cancelled(tasks->main);
+  if (told)
+    sl_task_abandon(tasks->main, SL_DEADLOCKED);
+  else
+    sl_task_each(loop, wake_stuck, NULL, tasks->L);
+  if (loop->nready == 0) return false;
+  return told || ++tasks->futile < MAX_FUTILE;
+}
+
+/* Tasks that wait for everybody else to be blocked: they are. */
+static bool settled(struct sl_loop *loop) {
+  struct sl_link *settlers = &loop->tasks->settlers;
+  if (sl_list_empty(settlers)) return false;
+  while (!sl_list_empty(settlers))
+    sl_task_wake(sl_task_of(settlers->next), SL_WOKEN);
+  return true;
+}
+
+/* -- a run -- */
+
+static void withdraw_scheduled(struct sl_task *task, void *arg) {
+  (void)arg;
+  if (task->state == SL_NEW && !sl_link_linked(&task->link))
+    sl_task_withdraw(task);
+}
+
+static void drop(struct sl_task *task, void *arg) {
+  (void)arg;
+  if (task->state != SL_ENDED) sl_task_drop(task);
+}
+
+/* Main has ended: cancels what is left and runs until it has ended. */
+static void end_tasks(struct sl_loop *loop) {
+  struct sl_tasks *tasks = loop->tasks;
+  if (tasks->live == 0) return;
+  sl_task_each(loop, withdraw_scheduled, NULL, tasks->L);
+  sl_cancel_scope(loop, &tasks->root, SL_FOR_RUN_END);
+  if (sl_loop_run(loop, &tasks->live)) return;
+  fprintf(stderr, "sluice: %u tasks could not be ended and are dropped\n",
+          (unsigned)tasks->live);
+  sl_task_each(loop, drop, NULL, tasks->L);
+}
+
+static void begin(lua_State *L, struct sl_loop *loop) {
+  struct sl_tasks *tasks = loop->tasks;
+  tasks->L = L;
+  sl_tasks_push_anchors(L);
+  tasks->anchors = lua_gettop(L);
+  lua_pushcfunction(L, sl_task_body);
+  tasks->body = lua_gettop(L);
+  tasks->root.cancelled = tasks->root.effective = false;
+  tasks->futile = 0;
+  tasks->main_left = 1;
+  loop->nticks = loop->nswitches = 0;
+}
+
+/* Keeps the traceback of a main that failed, for sluice.traceback. */
+static void keep_traceback(lua_State *L, const struct sl_task *main,
+                           int index) {
+  if (main->end == SL_RETURNED) return;
+  lua_getiuservalue(L, index, 2);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &traceback_key);
+}
+
+/* Runs the function at `first` with the arguments above it. Returns main's
+   results or raises its error. */
+static int run_main(lua_State *L, struct sl_loop *loop, int first) {
+  struct sl_tasks *tasks = loop->tasks;
+  struct sl_task *main;
+  luaL_checkstack(L, 16, NULL);
+  tasks->L = L;
+  main = sl_task_new(L, loop, first, NULL, &tasks->root, true);
+  begin(L, loop);
+  tasks->main = main;
+  loop->running = true;
+  sl_signal_start(loop);
+  sl_loop_run(loop, &tasks->main_left);
+  end_tasks(loop);
+  sl_signal_stop(loop);
+  loop->running = false;
+  tasks->main = NULL;
+  lua_settop(L, first);
+  keep_traceback(L, main, first);
+  return sl_task_push_outcome(L, main, first);
+}
+
+static void check_idle(lua_State *L, struct sl_loop *loop) {
+  if (loop->closed) luaL_error(L, "the loop is closed");
+  if (loop->running)
+    luaL_error(L, "'run' cannot be called inside a run: await a task "
+                  "instead");
+}
+
+/* sluice.run(main, ...): runs main(...) as the first task until it has
+   ended, then cancels and awaits what tasks are left. Returns main's
+   results or raises its error unchanged. SIGINT cancels main with the reason
+   "interrupted"; a second one ends the process with status 130. */
+static int run(lua_State *L) {
+  struct sl_loop *loop = sl_loop_of(L);
+  sl_check_callable(L, 1);
+  check_idle(L, loop);
+  loop->virtual_time = false;
+  loop->slow_ns = 0;
+  sl_schedule_start(&loop->schedule, false, 0);
+  return run_main(L, loop, 1);
+}
+
+/* -- Runner -- */
+
+/* The field `name` of the options at 1; leaves it on the top. */
+static int option(lua_State *L, const char *name) {
+  return lua_getfield(L, 1, name);
+}
+
+static void read_clock(lua_State *L, struct runner *runner) {
+  int type = option(L, "clock");
+  const char *clock = lua_tostring(L, -1);
+  if (type != LUA_TNIL && type != LUA_TSTRING)
+    luaL_argerror(L, 1, "'clock' must be \"virtual\" or \"real\"");
+  if (clock != NULL && strcmp(clock, "virtual") != 0 &&
+      strcmp(clock, "real") != 0)
+    luaL_argerror(L, 1, "'clock' must be \"virtual\" or \"real\"");
+  runner->virtual_time = clock != NULL && strcmp(clock, "virtual") == 0;
+  lua_pop(L, 1);
+  if (option(L, "start") != LUA_TNIL)
+    runner->now_ns = sl_check_seconds(L, lua_gettop(L));
+  lua_pop(L, 1);
+}
+
+static void read_seed(lua_State *L, struct runner *runner) {
+  if (option(L, "seed") != LUA_TNIL) {
+    runner->seeded = true;
+    runner->seed = (uint64_t)sl_check_count(L, lua_gettop(L));
+  }
+  lua_pop(L, 1);
+}
+
+static void read_slow(lua_State *L, struct runner *runner) {
+  option(L, "debug");
+  if (lua_toboolean(L, -1)) runner->slow_ns = 100000000;
+  lua_pop(L, 1);
+  if (option(L, "slow") != LUA_TNIL)
+    runner->slow_ns = sl_check_seconds(L, lua_gettop(L));
+  lua_pop(L, 1);
+}
+
+/* sluice.Runner{ clock =, start =, seed =, debug =, slow = }: a loop to use
+   several times. clock = "virtual": time jumps when all are blocked, from
+   `start` seconds on. seed: a schedule drawn by it. slow: seconds after
+   which a step that did not wait is reported; debug: 0.1. */
+static int new_runner(lua_State *L) {
+  struct runner *runner;
+  if (lua_isnoneornil(L, 1)) {
+    lua_settop(L, 0);
+    lua_newtable(L);
+  }
+  luaL_checktype(L, 1, LUA_TTABLE);
+  lua_settop(L, 1);
+  runner = sl_object_new(L, &runner_class, 0);
+  runner->loop = sl_loop_of(L);
+  read_clock(L, runner);
+  read_seed(L, runner);
+  read_slow(L, runner);
+  lua_settop(L, 2);
+  return 1;
+}
+
+/* The body of runner:run, apart so that the settings are undone after it
+   whether it returns or raises. */
+static int run_configured(lua_State *L) {
+  struct runner *runner = lua_touserdata(L, 1);
+  struct sl_loop *loop = runner->loop;
+  lua_remove(L, 1);
+  return run_main(L, loop, 1);
+}
+
+/* runner:run(main, ...): as sluice.run. */
+static int runner_run(lua_State *L) {
+  struct runner *runner = sl_check(L, 1, &runner_class);
+  struct sl_loop *loop = runner->loop;
+  int status, n;
+  sl_check_callable(L, 2);
+  check_idle(L, loop);
+  if (runner->closed) return luaL_error(L, "the runner is closed");
+  loop->virtual_time = runner->virtual_time;
+  if (runner->virtual_time) loop->now_ns = runner->now_ns;
+  loop->slow_ns = runner->slow_ns;
+  if (loop->schedule.replay > 0)
+    sl_schedule_replay(&loop->schedule, runner->seeded, runner->seed);
+  else
+    sl_schedule_start(&loop->schedule, runner->seeded, runner->seed);
+  n = lua_gettop(L);
+  lua_pushcfunction(L, run_configured);
+  lua_pushvalue(L, 1);
+  lua_rotate(L, 2, 2);
+  status = lua_pcall(L, n, LUA_MULTRET, 0);
+  if (runner->virtual_time) runner->now_ns = loop->now_ns;
+  loop->virtual_time = false;
+  loop->slow_ns = 0;
+  if (status != LUA_OK) return lua_error(L);
+  return lua_gettop(L) - 1;
+}
+
+/* runner:close(): no more runs. Never waits. */
+static int runner_close(lua_State *L) {
+  struct runner *runner = sl_check(L, 1, &runner_class);
+  runner->closed = true;
+  return 0;
+}
+
+static int runner_tostring(lua_State *L) {
+  struct runner *runner = sl_check(L, 1, &runner_class);
+  lua_pushfstring(L, "sluice.Runner (%s clock%s)",
+                  runner->virtual_time ? "virtual" : "real",
+                  runner->closed ? ", closed" : "");
+  return 1;
+}
+
+/* -- looking at the loop -- */
+
+/* sluice.time(): the loop's clock in seconds. Never waits. */
+static int now(lua_State *L) {
+  lua_pushnumber(L, sl_ns_seconds(sl_loop_now(sl_loop_of(L))));
+  return 1;
+}
+
+/* sluice.traceback(): the traceback of the last run that failed, or nil. */
+static int traceback(lua_State *L) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &traceback_key);
+  return 1;
+}
+
+static void set_count(lua_State *L, const char *name, uint64_t value) {
+  lua_pushinteger(L, (lua_Integer)value);
+  lua_setfield(L, -2, name);
+}
+
+/* sluice.stats(): tasks alive, ready ones, armed timers, polls of the kernel
+   (ticks) and steps (switches) of this run, and how many seconds late the
+   last timer fired (lag). */
+static int stats(lua_State *L) {
+  struct sl_loop *loop = sl_loop_of(L);
+  lua_createtable(L, 0, 6);
+  set_count(L, "tasks", loop->tasks->live);
+  set_count(L, "ready", loop->nready);
+  set_count(L, "timers", sl_clock_count(loop));
+  set_count(L, "ticks", loop->nticks);
+  set_count(L, "switches", loop->nswitches);
+  lua_pushnumber(L, sl_ns_seconds(loop->lag_ns));
+  lua_setfield(L, -2, "lag");
+  return 1;
+}
+
+void sl_run_open(lua_State *L, struct sl_loop *loop) {
+  static const luaL_Reg functions[] = {
+      {"run", run},     {"Runner", new_runner}, {"time", now},
+      {"stats", stats}, {"traceback", traceback}, {NULL, NULL}};
+  static const luaL_Reg methods[] = {
+      {"run", runner_run}, {"close", runner_close}, {NULL, NULL}};
+  static const luaL_Reg meta[] = {{"__close", runner_close},
+                                  {"__tostring", runner_tostring},
+                                  {NULL, NULL}};
+  sl_setfuncs(L, loop, functions);
+  sl_class_new(L, &runner_class, loop, methods, meta);
+  lua_pop(L, 1);
+  loop->hooks.stuck = stuck;
+  loop->hooks.settled = settled;
+}

@@ -1,0 +1,63 @@
+/*
+** scope.h: where a cancellation holds: a tree of scopes.
+**
+** The one idea: each task runs in a chain of scopes (its own, and one for
+** every group, deadline and shield it has entered); the chains of all tasks
+** form a tree, since a child's chain hangs on its group's scope. Cancelling
+** a scope marks everything below it, down to the shields, at once, so that
+** "am I cancelled?" is one look at the innermost scope, for ever: a pcall
+** cannot swallow what is not an event but a state.
+**
+** A scope absorbs a cancellation at its edge if it was cancelled itself and
+** its parent's is not visible from there.
+**
+** Owns nothing: scopes are embedded in tasks, groups and deadlines. Cannot
+** fail, touches no Lua.
+*/
+#ifndef SL_SCOPE_H
+#define SL_SCOPE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "list.h"
+
+struct sl_task;
+
+struct sl_scope {
+  struct sl_scope *parent; /* NULL: the root of the run */
+  struct sl_link link;     /* among the parent's children */
+  struct sl_link children;
+  struct sl_task *task;    /* that runs in it; NULL: the root of the run */
+  int error_ref;           /* which error it raises; see cancel.c */
+  bool cancelled;          /* itself */
+  bool effective;          /* itself, or from above with no shield between */
+  bool shield;             /* nothing from above comes in */
+  bool owns_ref;           /* error_ref is released with the scope */
+  bool fixed;              /* only the C call that entered it leaves it */
+  bool timed;              /* it has a deadline: it will end by itself */
+};
+
+/* Enters the tree below `parent`, which may be NULL. */
+void sl_scope_init(struct sl_scope *scope, struct sl_scope *parent,
+                   struct sl_task *task, bool shield);
+
+/* Leaves the tree; what still hangs below is handed to the parent. */
+void sl_scope_fini(struct sl_scope *scope);
+
+/* Cancels the scope; `deliver` is told of each scope that became effective,
+   parents before children. Returns false if it was cancelled before. */
+bool sl_scope_cancel(struct sl_scope *scope,
+                     void (*deliver)(struct sl_scope *));
+
+/* The nearest scope that is cancelled itself; `scope` must be effective. */
+struct sl_scope *sl_scope_cause(struct sl_scope *scope);
+
+/* Whether a cancellation that reached the edge of `scope` ends there. */
+static inline bool sl_scope_absorbs(const struct sl_scope *scope) {
+  return scope->cancelled &&
+         (scope->shield || scope->parent == NULL ||
+          !scope->parent->effective);
+}
+
+#endif

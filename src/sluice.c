@@ -1,0 +1,92 @@
+/*
+** sluice.c: luaopen_sluice_core: makes the loop and opens each room.
+**
+** The loop is held by a userdata in the registry; its finaliser closes every
+** handle and waits for their close callbacks, so that lua_close is clean with
+** everything in flight. Other userdata may be finalised after it: they find
+** the loop closed, and its memory stays while handles refer to it.
+*/
+#include <lauxlib.h>
+#include <lua.h>
+
+#include "await.h"
+#include "barrier.h"
+#include "condition.h"
+#include "dump.h"
+#include "event.h"
+#include "future.h"
+#include "group.h"
+#include "heapobj.h"
+#include "lock.h"
+#include "queue.h"
+#include "report.h"
+#include "run.h"
+#include "semaphore.h"
+#include "signal.h"
+#include "testing.h"
+#include "timeout.h"
+#include "watch.h"
+
+#if defined(__GNUC__)
+#define SL_EXPORT __attribute__((visibility("default")))
+#else
+#define SL_EXPORT
+#endif
+
+SL_EXPORT int luaopen_sluice_core(lua_State *L);
+
+static const char box_key; /* registry: the loop's userdata */
+
+static int collect_loop(lua_State *L) {
+  struct sl_loop **box = lua_touserdata(L, 1);
+  struct sl_loop *loop = *box;
+  if (loop == NULL) return 0;
+  *box = NULL;
+  sl_signal_stop(loop);
+  sl_loop_close(loop);
+  sl_clock_free(L, loop);
+  sl_timeout_free(L, loop);
+  sl_tasks_free(L, loop);
+  sl_loop_unref(loop);
+  return 0;
+}
+
+static struct sl_loop *new_loop(lua_State *L) {
+  struct sl_loop **box = lua_newuserdatauv(L, sizeof *box, 0);
+  *box = NULL;
+  lua_createtable(L, 0, 1);
+  lua_pushcfunction(L, collect_loop);
+  lua_setfield(L, -2, "__gc");
+  lua_setmetatable(L, -2);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &box_key);
+  *box = sl_loop_new();
+  if (*box == NULL) luaL_error(L, "cannot make the event loop");
+  return *box;
+}
+
+int luaopen_sluice_core(lua_State *L) {
+  struct sl_loop *loop = new_loop(L);
+  lua_newtable(L);
+  sl_clock_open(L, loop);
+  sl_tasks_open(L, loop);
+  sl_cancel_open(L, loop);
+  sl_wait_open(L, loop);
+  sl_timeout_open(L, loop);
+  sl_group_open(L, loop);
+  sl_await_open(L, loop);
+  sl_watch_open(L, loop);
+  sl_future_open(L, loop);
+  sl_report_open(L, loop);
+  sl_dump_open(L, loop);
+  sl_signal_open(L, loop);
+  sl_run_open(L, loop);
+  sl_lock_open(L, loop);
+  sl_semaphore_open(L, loop);
+  sl_event_open(L, loop);
+  sl_condition_open(L, loop);
+  sl_barrier_open(L, loop);
+  sl_queue_open(L, loop);
+  sl_heapobj_open(L, loop);
+  sl_testing_open(L, loop);
+  return 1;
+}

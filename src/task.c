@@ -1,0 +1,555 @@
+/*
+** task.c: see task.h.
+**
+** A coroutine starts sl_task_body with the task, the message handler, the
+** function and its arguments on its stack, and ends when it returns;
+** then it goes back to the pool. What may throw (results that need a table,
+** reports) happens there, inside the coroutine; what comes after, in
+** step, is plain C and cannot fail.
+*/
+#include "task.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { POOL_MAX = 1024, MAX_SOURCES = 4096, SELF = 1, HANDLER, FUNCTION };
+
+struct sl_coroutine {
+  lua_State *co;
+  uint32_t slot;
+};
+
+const struct sl_class sl_task_class = {"sluice.Task",
+                                       sizeof(struct sl_task)};
+
+/* Their addresses are keys of the registry. */
+static const char anchors_key, loop_key, names_key;
+
+/* -- slots: what keeps tasks and coroutines from being collected -- */
+
+void sl_tasks_push_anchors(lua_State *L) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &anchors_key);
+}
+
+/* A free slot, which is not taken until sl_take_slot. Throws: memory. */
+static uint32_t find_slot(lua_State *L, struct sl_tasks *tasks) {
+  if (tasks->nfree > 0) return tasks->free_slots[tasks->nfree - 1];
+  if (tasks->nslots == tasks->slots_cap) {
+    size_t size = sizeof *tasks->free_slots;
+    uint32_t cap = tasks->slots_cap ? tasks->slots_cap * 2 : 64;
+    uint32_t *slots = sl_realloc(L, tasks->free_slots,
+                                 tasks->slots_cap * size, cap * size);
+    if (slots == NULL) luaL_error(L, "not enough memory");
+    tasks->free_slots = slots;
+    tasks->slots_cap = cap;
+  }
+  return tasks->nslots + 1;
+}
+
+static void take_slot(struct sl_tasks *tasks, uint32_t slot) {
+  if (slot > tasks->nslots)
+    tasks->nslots++;
+  else
+    tasks->nfree--;
+}
+
+/* Anchors the value on the top of L, and pops it. Throws: memory. */
+static uint32_t anchor(lua_State *L, struct sl_tasks *tasks) {
+  uint32_t slot = find_slot(L, tasks);
+  sl_tasks_push_anchors(L);
+  lua_insert(L, -2);
+  lua_rawseti(L, -2, (lua_Integer)slot);
+  lua_pop(L, 1);
+  take_slot(tasks, slot);
+  return slot;
+}
+
+/* Frees a slot. Allocates nothing: the slot is there already. */
+static void release(struct sl_tasks *tasks, uint32_t slot) {
+  lua_pushnil(tasks->L);
+  lua_rawseti(tasks->L, tasks->anchors, (lua_Integer)slot);
+  tasks->free_slots[tasks->nfree++] = slot;
+}
+
+/* -- the place where a task was created -- */
+
+static uint16_t intern_source(lua_State *L, struct sl_tasks *tasks,
+                              const char *name) {
+  size_t size = sizeof *tasks->sources;
+  uint32_t n = tasks->nsources;
+  void *grown;
+  for (uint32_t i = n; i > 0; i--)
+    if (strcmp(tasks->sources[i - 1], name) == 0) return (uint16_t)i;
+  if (n == MAX_SOURCES) return 0;
+  grown = sl_realloc(L, tasks->sources, n * size, (n + 1) * size);
+  if (grown == NULL) return 0;
+  tasks->sources = grown;
+  memcpy(tasks->sources[n], name, size);
+  tasks->nsources = n + 1;
+  return (uint16_t)(n + 1);
+}
+
+static void note_place(lua_State *L, struct sl_tasks *tasks,
+                       struct sl_task *task) {
+  lua_Debug ar;
+  if (!lua_getstack(L, 1, &ar) || !lua_getinfo(L, "Sl", &ar)) return;
+  if (ar.currentline <= 0) return;
+  task->line = (uint32_t)ar.currentline;
+  task->source = intern_source(L, tasks, ar.short_src);
+}
+
+/* -- making a task -- */
+
+static void on_task_due(struct sl_deadline *deadline) {
+  sl_task_abandon(sl_container(deadline, struct sl_task, deadline),
+                  SL_TIMED_OUT);
+}
+
+static void init(struct sl_task *task, struct sl_loop *loop,
+                 struct sl_group *group, struct sl_scope *parent) {
+  memset(task, 0, sizeof *task);
+  task->class = &sl_task_class;
+  task->loop = loop;
+  task->id = ++loop->tasks->next_id;
+  task->group = group;
+  task->owner = group;
+  task->scope = &task->root;
+  sl_link_init(&task->link);
+  sl_link_init(&task->awaiters);
+  sl_link_init(&task->watches);
+  sl_deadline_init(&task->deadline, on_task_due);
+  sl_scope_init(&task->root, parent, task, false);
+}
+
+/* Moves the function and the arguments from the stack into the task. */
+static void keep_arguments(lua_State *L, int first, int n) {
+  int self = lua_gettop(L);
+  for (int i = 0; i < n; i++) {
+    lua_pushvalue(L, first + i);
+    lua_setiuservalue(L, self, i + 1);
+  }
+}
+
+struct sl_task *sl_task_new(lua_State *L, struct sl_loop *loop, int first,
+                            struct sl_group *group, struct sl_scope *parent,
+                            bool ready) {
+  struct sl_tasks *tasks = loop->tasks;
+  int n = lua_gettop(L) - first + 1; /* the function and its arguments */
+  int nuv = n < 2 ? 2 : n;
+  struct sl_task *task;
+  uint32_t slot;
+  luaL_checkstack(L, 4, NULL);
+  if (n >= USHRT_MAX) luaL_error(L, "too many arguments for a task");
+  task = lua_newuserdatauv(L, sizeof *task, nuv);
+  task->class = NULL; /* not a task until it is whole */
+  sl_class_push(L, &sl_task_class);
+  lua_setmetatable(L, -2);
+  keep_arguments(L, first, n);
+  slot = find_slot(L, tasks);
+  sl_tasks_push_anchors(L);
+  lua_pushvalue(L, -2);
+  lua_rawseti(L, -2, (lua_Integer)slot);
+  lua_pop(L, 1);
+  sl_clock_reserve(L, loop);
+  /* From here on nothing throws. */
+  take_slot(tasks, slot);
+  init(task, loop, group, parent);
+  task->slot = slot;
+  task->nuv = (uint16_t)nuv;
+  task->nvalues = (uint32_t)n;
+  note_place(L, tasks, task);
+  tasks->live++;
+  if (ready) sl_loop_ready(loop, &task->link);
+  lua_replace(L, first);
+  lua_settop(L, first);
+  return task;
+}
+
+void sl_task_launch(struct sl_task *task) {
+  sl_loop_ready(task->loop, &task->link);
+}
+
+void sl_task_push(lua_State *L, const struct sl_task *task) {
+  sl_tasks_push_anchors(L);
+  lua_rawgeti(L, -1, (lua_Integer)task->slot);
+  lua_remove(L, -2);
+}
+
+/* -- names -- */
+
+const char *sl_task_push_name(lua_State *L, const struct sl_task *task,
+                              int self) {
+  luaL_checkstack(L, 4, NULL);
+  if (!task->named) {
+    lua_pushfstring(L, "Task-%d", (int)task->id);
+    return lua_tostring(L, -1);
+  }
+  if (self == 0)
+    sl_task_push(L, task);
+  else
+    lua_pushvalue(L, self);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &names_key);
+  lua_insert(L, -2);
+  lua_rawget(L, -2);
+  lua_remove(L, -2);
+  return lua_tostring(L, -1);
+}
+
+void sl_task_set_name(lua_State *L, struct sl_task *task, int name) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &names_key);
+  lua_pushvalue(L, 1);
+  lua_pushvalue(L, name);
+  lua_rawset(L, -3);
+  lua_pop(L, 1);
+  task->named = true;
+}
+
+/* Names are rare, so they live in a table with weak keys. */
+static void open_names(lua_State *L) {
+  lua_newtable(L);
+  lua_newtable(L);
+  lua_pushliteral(L, "k");
+  lua_setfield(L, -2, "__mode");
+  lua_setmetatable(L, -2);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &names_key);
+}
+
+/* -- outcomes -- */
+
+/* Keeps the values above FUNCTION - 1 of the coroutine's stack as results.
+   Throws: memory, if there are more than the task has user values. */
+static void keep_results(lua_State *L, struct sl_task *task) {
+  int n = lua_gettop(L) - FUNCTION + 1;
+  if (n <= task->nuv) {
+    for (int i = n; i >= 1; i--) lua_setiuservalue(L, SELF, i);
+  } else {
+    lua_createtable(L, n, 0);
+    lua_insert(L, FUNCTION);
+    for (int i = n; i >= 1; i--) lua_rawseti(L, FUNCTION, i);
+    lua_setiuservalue(L, SELF, 1);
+  }
+  task->nvalues = (uint32_t)n;
+  task->end = SL_RETURNED;
+}
+
+/* Keeps the error on the top of the coroutine's stack. Its traceback is in
+   the second user value if the first holds the same error. */
+static void keep_error(lua_State *L, struct sl_task *task) {
+  bool own = task->loop->tasks->hooks.own_cancel(L, task, -1);
+  lua_getiuservalue(L, SELF, 1);
+  if (!lua_rawequal(L, -1, -2)) {
+    lua_pushnil(L);
+    lua_setiuservalue(L, SELF, 2);
+  }
+  lua_pop(L, 1);
+  lua_setiuservalue(L, SELF, 1);
+  task->nvalues = 1;
+  task->end = own ? SL_CANCELLED : SL_FAILED;
+}
+
+int sl_task_push_values(lua_State *L, struct sl_task *task, int index) {
+  int n = (int)task->nvalues;
+  if (!lua_checkstack(L, n + 1)) luaL_error(L, "too many results");
+  if (n <= task->nuv) {
+    for (int i = 1; i <= n; i++) lua_getiuservalue(L, index, i);
+  } else {
+    lua_getiuservalue(L, index, 1);
+    for (int i = 1; i <= n; i++) lua_rawgeti(L, -i, i);
+    lua_remove(L, -n - 1);
+  }
+  return n;
+}
+
+void sl_task_keep_traceback(lua_State *L, struct sl_loop *loop, int err,
+                            int trace) {
+  err = lua_absindex(L, err);
+  trace = lua_absindex(L, trace);
+  if (loop->current == NULL) return;
+  sl_task_push(L, loop->current);
+  lua_pushvalue(L, err);
+  lua_setiuservalue(L, -2, 1);
+  lua_pushvalue(L, trace);
+  lua_setiuservalue(L, -2, 2);
+  lua_pop(L, 1);
+}
+
+int sl_task_push_outcome(lua_State *L, struct sl_task *task, int index) {
+  if (task->end == SL_RETURNED) return sl_task_push_values(L, task, index);
+  luaL_checkstack(L, 4, NULL);
+  lua_getiuservalue(L, index, 1);
+  lua_getiuservalue(L, index, 2);
+  sl_task_keep_traceback(L, task->loop, -2, -1);
+  lua_pop(L, 1);
+  return lua_error(L);
+}
+
+int sl_task_traceback(lua_State *L) {
+  struct sl_loop *loop;
+  struct sl_task *task;
+  bool same;
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &loop_key);
+  loop = lua_touserdata(L, -1);
+  lua_pop(L, 1);
+  task = loop->current;
+  if (task == NULL || loop->tasks->hooks.own_cancel(L, task, 1)) return 1;
+  sl_task_push(L, task);
+  lua_getiuservalue(L, -1, 1);
+  same = lua_rawequal(L, -1, 1) &&
+         lua_getiuservalue(L, -2, 2) == LUA_TSTRING;
+  lua_settop(L, 2);
+  if (same) { /* raised again: the first place is the one to tell */
+    lua_settop(L, 1);
+    return 1;
+  }
+  luaL_traceback(L, L, NULL, 1);
+  lua_setiuservalue(L, 2, 2);
+  lua_pushvalue(L, 1);
+  lua_setiuservalue(L, 2, 1);
+  lua_settop(L, 1);
+  return 1;
+}
+
+/* -- running a task -- */
+
+static int k_body(lua_State *L, int status, lua_KContext ctx) {
+  struct sl_task *task = (struct sl_task *)ctx;
+  struct sl_task_hooks *hooks = &task->loop->tasks->hooks;
+  if (status == LUA_OK || status == LUA_YIELD)
+    keep_results(L, task);
+  else
+    keep_error(L, task);
+  lua_settop(L, SELF);
+  if (task->scope != &task->root) hooks->unwind(task, &task->root);
+  if (task->end == SL_FAILED || task->held != NULL)
+    hooks->ending(L, task, SELF);
+  return 0;
+}
+
+int sl_task_body(lua_State *L) {
+  struct sl_task *task = lua_touserdata(L, SELF);
+  int status;
+  status = lua_pcallk(L, lua_gettop(L) - FUNCTION, LUA_MULTRET, HANDLER,
+                          (lua_KContext)task, k_body);
+  return k_body(L, status, (lua_KContext)task);
+}
+
+static int new_coroutine(lua_State *L) {
+  struct sl_tasks *tasks = lua_touserdata(L, 1);
+  struct sl_coroutine *fresh = lua_touserdata(L, 2);
+  fresh->co = lua_newthread(L);
+  fresh->slot = anchor(L, tasks);
+  return 0;
+}
+
+/* A coroutine for the task. Returns false, the error on L's top, if there
+   is no memory for one. */
+static bool borrow_coroutine(struct sl_tasks *tasks, struct sl_task *task) {
+  lua_State *L = tasks->L;
+  struct sl_coroutine got;
+  if (tasks->npool > 0) {
+    got = tasks->pool[--tasks->npool];
+  } else {
+    lua_pushcfunction(L, new_coroutine);
+    lua_pushlightuserdata(L, tasks);
+    lua_pushlightuserdata(L, &got);
+    if (lua_pcall(L, 2, 0, 0) != LUA_OK) return false;
+  }
+  task->co = got.co;
+  task->co_slot = got.slot;
+  return true;
+}
+
+static void return_coroutine(struct sl_tasks *tasks, struct sl_task *task,
+                             bool reusable) {
+  if (reusable && tasks->npool < POOL_MAX) {
+    lua_settop(task->co, 0);
+    tasks->pool[tasks->npool].co = task->co;
+    tasks->pool[tasks->npool++].slot = task->co_slot;
+  } else {
+    release(tasks, task->co_slot);
+  }
+  task->co = NULL;
+  task->co_slot = 0;
+}
+
+/* Moves the function and the arguments onto the coroutine's stack. Returns
+   false, the error on L's top, if there is no memory. */
+static bool load(struct sl_tasks *tasks, struct sl_task *task) {
+  lua_State *L = tasks->L, *co;
+  int n = (int)task->nvalues;
+  if (!borrow_coroutine(tasks, task)) return false;
+  co = task->co;
+  if (!lua_checkstack(co, n + 4)) {
+    return_coroutine(tasks, task, true);
+    lua_pushliteral(L, "not enough memory");
+    return false;
+  }
+  lua_pushvalue(L, tasks->body);
+  lua_rawgeti(L, tasks->anchors, (lua_Integer)task->slot);
+  lua_xmove(L, co, 2);
+  lua_pushcfunction(co, sl_task_traceback);
+  for (int i = 1; i <= n; i++) {
+    lua_getiuservalue(co, 2, i);
+    lua_pushnil(co);
+    lua_setiuservalue(co, 2, i);
+  }
+  return true;
+}
+
+/* The error on the top of `from` becomes the task's outcome; pops it. */
+static void fail(struct sl_tasks *tasks, struct sl_task *task,
+                 lua_State *from) {
+  lua_State *L = tasks->L;
+  lua_rawgeti(L, tasks->anchors, (lua_Integer)task->slot);
+  if (from == L)
+    lua_rotate(L, -2, 1);
+  else
+    lua_xmove(from, L, 1);
+  lua_setiuservalue(L, -2, 1);
+  lua_pushnil(L);
+  lua_setiuservalue(L, -2, 2);
+  lua_pop(L, 1);
+  task->nvalues = 1;
+  task->end = SL_FAILED;
+}
+
+static void wake_awaiters(struct sl_task *task) {
+  while (!sl_list_empty(&task->awaiters))
+    sl_task_wake(sl_task_of(task->awaiters.next), SL_WOKEN);
+  while (!sl_list_empty(&task->watches)) {
+    struct sl_link *link = sl_list_pop(&task->watches);
+    struct sl_watch *watch = sl_container(link, struct sl_watch, link);
+    watch->ended(watch);
+  }
+}
+
+/* The task has its outcome: nobody may find it alive any more. */
+static void finish(struct sl_tasks *tasks, struct sl_task *task) {
+  if (task->scope != &task->root)
+    tasks->hooks.unwind(task, &task->root);
+  if (task->held != NULL) tasks->hooks.drop_locks(task);
+  task->state = SL_ENDED;
+  sl_clock_release(task->loop);
+  wake_awaiters(task);
+  if (task->owner != NULL) tasks->hooks.child_ended(task);
+  sl_scope_fini(&task->root);
+  if (task->root.owns_ref)
+    luaL_unref(tasks->L, LUA_REGISTRYINDEX, task->root.error_ref);
+  task->root.owns_ref = false;
+  tasks->live--;
+  if (task == tasks->main) tasks->main_left = 0;
+  release(tasks, task->slot);
+  task->slot = 0;
+}
+
+void sl_task_withdraw(struct sl_task *task) {
+  struct sl_tasks *tasks = task->loop->tasks;
+  sl_clock_disarm(task->loop, &task->deadline);
+  if (sl_link_linked(&task->link))
+    sl_loop_unready(task->loop, &task->link);
+  task->nvalues = 0;
+  task->end = SL_RETURNED;
+  finish(tasks, task);
+}
+
+void sl_task_drop(struct sl_task *task) {
+  struct sl_tasks *tasks = task->loop->tasks;
+  sl_link_unlink(&task->link);
+  sl_clock_disarm(task->loop, &task->deadline);
+  lua_pushliteral(tasks->L, "dropped");
+  fail(tasks, task, tasks->L);
+  task->reported = true;
+  if (task->co != NULL) return_coroutine(tasks, task, false);
+  task->owner = NULL; /* its group's body is dropped as well */
+  finish(tasks, task);
+}
+
+/* A plain coroutine.yield in a task's own body: as sleep(0), but no
+   checkpoint. What it yields goes nowhere. */
+static void yielded_plainly(struct sl_task *task, int nresults) {
+  lua_pop(task->co, nresults);
+  task->state = SL_READY;
+  sl_loop_ready(task->loop, &task->link);
+}
+
+/* Resumes the task's coroutine until it yields or ends. */
+static int resume(struct sl_loop *loop, struct sl_task *task, int nargs,
+                  int *nresults) {
+  uint64_t began_ns = sl_unlikely(loop->slow_ns != 0) ? uv_hrtime() : 0;
+  int status;
+  task->state = SL_RUNNING;
+  loop->current = task;
+  status = lua_resume(task->co, loop->tasks->L, nargs, nresults);
+  loop->current = NULL;
+  if (sl_unlikely(began_ns != 0) &&
+      uv_hrtime() - began_ns > loop->slow_ns)
+    loop->tasks->hooks.slow(loop, task, uv_hrtime() - began_ns);
+  return status;
+}
+
+static void step(struct sl_loop *loop, struct sl_link *link) {
+  struct sl_tasks *tasks = loop->tasks;
+  struct sl_task *task = sl_task_of(link);
+  int nargs = 0, nresults = 0, status;
+  if (task->state == SL_NEW) {
+    if (!load(tasks, task)) {
+      fail(tasks, task, tasks->L);
+      finish(tasks, task);
+      return;
+    }
+    nargs = (int)task->nvalues + HANDLER;
+  }
+  status = resume(loop, task, nargs, &nresults);
+  if (sl_likely(status == LUA_YIELD)) {
+    if (sl_unlikely(task->state == SL_RUNNING))
+      yielded_plainly(task, nresults);
+    return;
+  }
+  if (status != LUA_OK) fail(tasks, task, task->co);
+  return_coroutine(tasks, task, status == LUA_OK);
+  finish(tasks, task);
+}
+
+void sl_task_each(struct sl_loop *loop,
+                  void (*fn)(struct sl_task *task, void *arg), void *arg,
+                  lua_State *L) {
+  struct sl_tasks *tasks = loop->tasks;
+  sl_tasks_push_anchors(L);
+  for (uint32_t slot = 1; slot <= tasks->nslots; slot++) {
+    lua_rawgeti(L, -1, (lua_Integer)slot);
+    struct sl_task *task = sl_test(L, -1, &sl_task_class);
+    if (task != NULL && task->state != SL_ENDED) fn(task, arg);
+    lua_pop(L, 1);
+  }
+  lua_pop(L, 1);
+}
+
+/* -- opening -- */
+
+void sl_tasks_open(lua_State *L, struct sl_loop *loop) {
+  struct sl_tasks *tasks = calloc(1, sizeof *tasks);
+  if (tasks == NULL) luaL_error(L, "not enough memory");
+  loop->tasks = tasks;
+  tasks->pool = calloc(POOL_MAX, sizeof *tasks->pool);
+  if (tasks->pool == NULL) luaL_error(L, "not enough memory");
+  sl_scope_init(&tasks->root, NULL, NULL, false);
+  lua_newtable(L);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &anchors_key);
+  lua_pushlightuserdata(L, loop);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &loop_key);
+  open_names(L);
+  sl_link_init(&tasks->settlers);
+  loop->hooks.step = step;
+}
+
+void sl_tasks_free(lua_State *L, struct sl_loop *loop) {
+  struct sl_tasks *tasks = loop->tasks;
+  if (tasks == NULL) return;
+  loop->tasks = NULL;
+  sl_realloc(L, tasks->free_slots,
+             tasks->slots_cap * sizeof *tasks->free_slots, 0);
+  sl_realloc(L, tasks->sources, tasks->nsources * sizeof *tasks->sources,
+             0);
+  free(tasks->pool);
+  free(tasks);
+}

@@ -1,0 +1,201 @@
+/*
+** wait.c: see wait.h.
+*/
+#include "wait.h"
+
+enum { WARN_RAISES = 100 };
+
+static int yield_k(lua_State *L, struct sl_task *task, lua_KFunction k) {
+  return lua_yieldk(L, 0, (lua_KContext)task, k);
+}
+
+/* -- where a task may wait -- */
+
+/* The name that the running C function was called by. */
+static const char *called_name(lua_State *L, lua_Debug *ar) {
+  if (lua_getstack(L, 0, ar) && lua_getinfo(L, "n", ar) && ar->name != NULL)
+    return ar->name;
+  return "?";
+}
+
+SL_COLD void sl_wait_refuse(lua_State *L, struct sl_loop *loop) {
+  lua_Debug ar;
+  const char *name = called_name(L, &ar);
+  struct sl_task *task = loop->current;
+  if (task == NULL)
+    luaL_error(L,
+               "'%s' can wait, so it must be called in a task "
+               "(a function run by sluice.run or create_task)",
+               name);
+  if (task->co != L)
+    luaL_error(L,
+               "'%s' can wait, so it cannot be called inside a plain "
+               "coroutine: only the task's own can wait",
+               name);
+  luaL_error(L,
+             "'%s' can wait, so it cannot be called where Lua cannot yield "
+             "(inside table.sort, string.gsub, require, a metamethod of C)",
+             name);
+  for (;;) continue; /* never reached */
+}
+
+void sl_wait_probe(struct sl_task *task) {
+  struct sl_tasks *tasks = task->loop->tasks;
+  if (task != tasks->main) return;
+  tasks->probe_count++;
+  if (tasks->probe_count != tasks->probe_at) return;
+  if (tasks->probe_parked)
+    tasks->probe_fire = true;
+  else
+    sl_cancel_scope(task->loop, &task->root, SL_NO_REASON);
+}
+
+/* -- raising -- */
+
+/* A task that keeps swallowing its cancellation is told of, not stopped. */
+static void count_raise(lua_State *L, struct sl_task *task) {
+  if (task->raises == UINT16_MAX) return;
+  if (++task->raises != WARN_RAISES) return;
+  lua_warning(L, "sluice: ", 1);
+  lua_warning(L, sl_task_push_name(L, task, 0), 1);
+  lua_warning(L, " was cancelled and keeps waiting: does a loop around "
+                 "pcall swallow the cancellation?", 0);
+  lua_pop(L, 1);
+}
+
+SL_COLD void sl_wait_raise(lua_State *L, struct sl_task *task) {
+  luaL_checkstack(L, 4, NULL);
+  if (task->woken == SL_DEADLOCKED) {
+    task->loop->tasks->hooks.push_deadlock(L, task);
+  } else {
+    count_raise(L, task);
+    sl_cancel_push(L, task);
+  }
+  lua_error(L);
+  for (;;) continue; /* never reached */
+}
+
+/* -- yielding and parking -- */
+
+static void link_ready(struct sl_task *task) {
+  task->state = SL_READY;
+  task->woken = SL_WOKEN;
+  if (sl_unlikely(task->unarmed != 0)) sl_wait_arm_scopes(task);
+  sl_loop_ready(task->loop, &task->link);
+}
+
+static int k_pause(lua_State *L, int status, lua_KContext ctx) {
+  struct sl_task *task;
+  lua_CFunction again = (lua_CFunction)ctx;
+  struct sl_loop *loop = sl_loop_of(L);
+  (void)status;
+  task = loop->current;
+  if (task->scope->effective) {
+    task->woken = SL_WAS_CANCELLED;
+    sl_wait_raise(L, task);
+  }
+  return again(L);
+}
+
+int sl_wait_pause_k(lua_State *L, struct sl_task *task,
+                    lua_CFunction again) {
+  link_ready(task);
+  return lua_yieldk(L, 0, (lua_KContext)again, k_pause);
+}
+
+int sl_wait_yield_k(lua_State *L, struct sl_task *task, lua_KFunction k) {
+  link_ready(task);
+  return yield_k(L, task, k);
+}
+
+int sl_wait_park_k(lua_State *L, struct sl_task *task, struct sl_link *list,
+                   const struct sl_wait_kind *kind, void *object,
+                   uint64_t timeout_ns, lua_KFunction k) {
+  luaL_checkstack(L, 8, NULL); /* a waker may leave a value */
+  task->woken = SL_WOKEN;
+  task->kind = kind;
+  task->object = object;
+  task->state = SL_PARKED;
+  if (list != NULL) sl_list_push(list, &task->link);
+  if (timeout_ns != SL_NEVER)
+    sl_clock_arm(task->loop, &task->deadline,
+                 sl_clock_after(sl_loop_now(task->loop), timeout_ns));
+  if (sl_unlikely(task->unarmed != 0)) sl_wait_arm_scopes(task);
+  return yield_k(L, task, k);
+}
+
+void sl_wait_arm_scopes(struct sl_task *task) {
+  task->loop->tasks->hooks.arm_scopes(task);
+}
+
+/* -- circles -- */
+
+/* Whether nothing but its holder can end the wait of a parked task. */
+static bool waits_for_ever(const struct sl_task *task) {
+  const struct sl_scope *scope = task->scope;
+  if (sl_deadline_armed(&task->deadline)) return false;
+  for (; scope != NULL; scope = scope->shield ? NULL : scope->parent)
+    if (scope->timed) return false;
+  return true;
+}
+
+/* The task that `task` waits for, if it waits for that one for ever. */
+static struct sl_task *waited_for(struct sl_task *task) {
+  if (task->state != SL_PARKED || task->kind->holder == NULL) return NULL;
+  return waits_for_ever(task) ? task->kind->holder(task) : NULL;
+}
+
+/* Whether `waiter` waits for `task` to end, among others. */
+static bool includes(struct sl_task *waiter, struct sl_task *task) {
+  return waiter->state == SL_PARKED && waiter->kind->includes != NULL &&
+         waits_for_ever(waiter) && waiter->kind->includes(waiter, task);
+}
+
+SL_COLD static void raise_cycle(lua_State *L, struct sl_task *task,
+                                struct sl_task *target) {
+  const char *me = sl_task_push_name(L, task, 0);
+  const char *other = sl_task_push_name(L, target, 0);
+  const char *what = target->kind != NULL ? target->kind->what : "?";
+  luaL_error(L,
+             "deadlock: %s would wait for %s, which waits for it "
+             "(in %s), with no timeout among them",
+             me, other, what);
+}
+
+void sl_wait_check_cycle(lua_State *L, struct sl_task *task,
+                         struct sl_task *target, uint64_t timeout_ns) {
+  struct sl_task *next = target;
+  if (timeout_ns != SL_NEVER || next == NULL || next->state != SL_PARKED)
+    return;
+  /* The chain cannot run in a circle that lacks `task`: that one would have
+     been refused when it was about to close. */
+  while (next != NULL && next != task && !includes(next, task))
+    next = waited_for(next);
+  if (next != NULL && waits_for_ever(task)) raise_cycle(L, task, target);
+}
+
+/* -- sleep -- */
+
+static const struct sl_wait_kind sleep_kind = {"sleep", NULL, NULL, NULL};
+
+static int k_sleep(lua_State *L, int status, lua_KContext ctx) {
+  (void)status;
+  sl_wait_outcome(L, (struct sl_task *)ctx);
+  return 0;
+}
+
+/* sluice.sleep(seconds): waits that long; sleep(0) lets every other ready
+   task run once. Returns nothing. Raises: not a duration; outside a task; a
+   cancellation. Allocates nothing. */
+static int sleep_for(lua_State *L) {
+  uint64_t ns = sl_check_seconds(L, 1);
+  struct sl_task *task = sl_wait_enter(L, sl_loop_of(L));
+  if (sl_wait_must_pause(task)) return sl_wait_pause_k(L, task, sleep_for);
+  if (ns == 0) return sl_wait_yield_k(L, task, k_sleep);
+  return sl_wait_park_k(L, task, NULL, &sleep_kind, NULL, ns, k_sleep);
+}
+
+void sl_wait_open(lua_State *L, struct sl_loop *loop) {
+  static const luaL_Reg functions[] = {{"sleep", sleep_for}, {NULL, NULL}};
+  sl_setfuncs(L, loop, functions);
+}
