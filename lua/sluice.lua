@@ -14,10 +14,18 @@ sluice._VERSION = "sluice 0.1.0"
 local watch = core.watch
 core.watch = nil
 
+local here = debug.getinfo(1, "S").source
+
 -- Raises an argument error as C functions do, at the line of the caller of
--- the public function.
+-- the public function: the first that is not in this file.
 local function argument_error(n, name, message)
-  error(("bad argument #%d to '%s' (%s)"):format(n, name, message), 4)
+  local level = 2
+  while true do
+    local info = debug.getinfo(level, "S")
+    if not info or info.source ~= here then break end
+    level = level + 1
+  end
+  error(("bad argument #%d to '%s' (%s)"):format(n, name, message), level)
 end
 
 local function check_list(list, n, name)

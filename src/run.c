@@ -89,7 +89,6 @@ static void begin(lua_State *L, struct sl_loop *loop) {
   tasks->anchors = lua_gettop(L);
   lua_pushcfunction(L, sl_task_body);
   tasks->body = lua_gettop(L);
-  tasks->root.cancelled = tasks->root.effective = false;
   tasks->futile = 0;
   tasks->main_left = 1;
   loop->nticks = loop->nswitches = 0;
@@ -110,6 +109,7 @@ static int run_main(lua_State *L, struct sl_loop *loop, int first) {
   struct sl_task *main;
   luaL_checkstack(L, 16, NULL);
   tasks->L = L;
+  tasks->root.cancelled = tasks->root.effective = false;
   main = sl_task_new(L, loop, first, NULL, &tasks->root, true);
   begin(L, loop);
   tasks->main = main;
