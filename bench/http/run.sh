@@ -39,7 +39,7 @@ LLHTTP=${LLHTTP:-/usr/share/llhttp}
 LLHTTP_INCLUDE=${LLHTTP_INCLUDE:-/usr/share/include/llhttp}
 mkdir -p "$BENCH_BUILD"
 export PYTHONDONTWRITEBYTECODE=1
-export LUA_PATH="lua/?.lua;lua/?/init.lua;bench/?.lua;bench/http/?.lua;;"
+export LUA_PATH="lua/?.lua;lua/?/init.lua;;"
 export LUA_CPATH="$RELEASE/?.so;;"
 
 build_raw_server() {
@@ -139,4 +139,5 @@ for round in $(seq "$rounds"); do
     port=$((port + 1))
   done
 done
+LUA_PATH="bench/?.lua;;"
 exec lua5.4 bench/http/report.lua "$load" "$results" "$connections" $save
