@@ -27,7 +27,7 @@ demo: setup build ## watch the order API serve power users first
 	bin/sluice examples/demo.lua
 
 build: ## compile the C module into build/release
-	@cmake --preset release --log-level=WARNING
+	@cmake --preset release --log-level=WARNING >/dev/null
 	@cmake --build --preset release --parallel --target core
 
 install: build ## install under PREFIX (/usr/local); honours DESTDIR
@@ -51,7 +51,7 @@ bench: ## measure against raw C, asyncio, cqueues and Go
 	bench/run.sh
 
 asan: ## C tests and specs under address, leak and undefined sanitizers
-	@cmake --preset asan --log-level=WARNING
+	@cmake --preset asan --log-level=WARNING >/dev/null
 	@cmake --build --preset asan --parallel
 	ctest --preset asan
 	tools/asan.sh tools/busted.sh $(SPECS)
