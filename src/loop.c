@@ -156,33 +156,32 @@ static bool idle(struct sl_loop *loop) {
   return true;
 }
 
-/* The next of the `n` first links of the ring: the first, unless a seed
-   chooses otherwise. */
-static struct sl_link *take(struct sl_loop *loop, uint32_t n) {
+/* As sl_loop_take, drawn from those that were ready when the turn began:
+   what becomes ready meanwhile waits for the next turn. */
+struct sl_link *sl_loop_take_chosen(struct sl_loop *loop) {
   struct sl_link *link = loop->ready.next;
-  for (uint32_t skip = sl_schedule_choose(&loop->schedule, n); skip > 0;
-       skip--)
-    link = link->next;
+  uint32_t skip;
+  if (loop->turn > loop->nready) loop->turn = loop->nready;
+  if (loop->turn == 0) loop->turn = loop->nready;
+  skip = sl_schedule_choose(&loop->schedule, loop->turn);
+  while (skip-- > 0) link = link->next;
+  loop->turn--;
+  loop->steps_to_tick--;
+  loop->budget = SL_BUDGET;
+  loop->nswitches++;
   sl_loop_unready(loop, link);
   return link;
 }
 
 bool sl_loop_run(struct sl_loop *loop, const uint32_t *left) {
+  loop->turn = 0;
   loop->steps_to_tick = SL_CLOCK_STEPS;
   loop->ticks_to_poll = SL_POLL_TICKS;
   loop->polled_ns = sl_loop_now(loop);
   while (*left != 0) {
     if (loop->nready == 0 && !idle(loop)) return false;
-    for (uint32_t n = loop->nready; n > 0 && *left != 0; n--) {
-      struct sl_link *link;
-      if (loop->nready < n) n = loop->nready; /* some were withdrawn */
-      if (n == 0) break;
-      link = take(loop, n);
-      loop->budget = SL_BUDGET;
-      loop->nswitches++;
-      loop->hooks.step(loop, link);
-      if (--loop->steps_to_tick == 0) tick(loop);
-    }
+    loop->hooks.drain(loop, left);
+    if (loop->steps_to_tick == 0) tick(loop);
   }
   return true;
 }

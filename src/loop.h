@@ -36,8 +36,9 @@ struct sl_clock;
 struct sl_tasks;
 
 struct sl_loop_hooks {
-  /* Runs the task whose link was taken from the ring. */
-  void (*step)(struct sl_loop *loop, struct sl_link *link);
+  /* Runs ready tasks, a step each, until there are none, *left is 0 or it
+     is time to look at the clock (sl_loop_take tells). */
+  void (*drain)(struct sl_loop *loop, const uint32_t *left);
   /* When the next deadline is due, SL_NEVER if there is none. */
   uint64_t (*next_due_ns)(struct sl_loop *loop);
   /* Makes the next blocking poll end at due_ns (SL_NEVER: not by itself). */
@@ -62,7 +63,8 @@ struct sl_loop {
   bool running;
   bool closed;
   bool stepping_watched; /* every step is timed (slow_ns) */
-  uint32_t steps_to_tick;
+  uint32_t turn;          /* seeded: steps left of this turn's snapshot */
+  uint32_t steps_to_tick; /* 0: look at the clock before the next step */
   uint32_t ticks_to_poll;
   uint64_t polled_ns; /* when the kernel was last asked */
   uint64_t slow_ns;   /* report a step longer than this, 0: never */
@@ -108,6 +110,22 @@ static inline void sl_loop_unready(struct sl_loop *loop,
                                    struct sl_link *link) {
   sl_link_unlink(link);
   loop->nready--;
+}
+
+struct sl_link *sl_loop_take_chosen(struct sl_loop *loop);
+
+/* Takes the task that runs next off the ready ring; NULL when there is none
+   or something else is due first. */
+static inline struct sl_link *sl_loop_take(struct sl_loop *loop) {
+  struct sl_link *link = loop->ready.next;
+  if (link == &loop->ready || loop->steps_to_tick == 0) return NULL;
+  if (__builtin_expect(loop->schedule.seeded, 0))
+    return sl_loop_take_chosen(loop);
+  loop->steps_to_tick--;
+  loop->budget = SL_BUDGET;
+  loop->nswitches++;
+  sl_loop_unready(loop, link);
+  return link;
 }
 
 #endif

@@ -5,7 +5,7 @@
 ** function and its arguments on its stack, and ends when it returns;
 ** then it goes back to the pool. What may throw (results that need a table,
 ** reports) happens there, inside the coroutine; what comes after, in
-** step, is plain C and cannot fail.
+** drain, is plain C and cannot fail.
 */
 #include "task.h"
 
@@ -472,42 +472,58 @@ static void yielded_plainly(struct sl_task *task, int nresults) {
   sl_loop_ready(task->loop, &task->link);
 }
 
-/* Resumes the task's coroutine until it yields or ends. */
-static int resume(struct sl_loop *loop, struct sl_task *task, int nargs,
-                  int *nresults) {
-  uint64_t began_ns = sl_unlikely(loop->slow_ns != 0) ? uv_hrtime() : 0;
-  int status;
-  task->state = SL_RUNNING;
-  loop->current = task;
-  status = lua_resume(task->co, loop->tasks->L, nargs, nresults);
-  loop->current = NULL;
-  if (sl_unlikely(began_ns != 0) &&
-      uv_hrtime() - began_ns > loop->slow_ns)
-    loop->tasks->hooks.slow(loop, task, uv_hrtime() - began_ns);
-  return status;
+/* Makes a NEW task ready to be resumed. Returns how many values its
+   coroutine starts with, or -1: it has failed, without memory. */
+static int begin(struct sl_tasks *tasks, struct sl_task *task) {
+  if (load(tasks, task)) return (int)task->nvalues + HANDLER;
+  fail(tasks, task, tasks->L);
+  finish(tasks, task);
+  return -1;
 }
 
-static void step(struct sl_loop *loop, struct sl_link *link) {
-  struct sl_tasks *tasks = loop->tasks;
-  struct sl_task *task = sl_task_of(link);
-  int nargs = 0, nresults = 0, status;
-  if (task->state == SL_NEW) {
-    if (!load(tasks, task)) {
-      fail(tasks, task, tasks->L);
-      finish(tasks, task);
-      return;
-    }
-    nargs = (int)task->nvalues + HANDLER;
-  }
-  status = resume(loop, task, nargs, &nresults);
-  if (sl_likely(status == LUA_YIELD)) {
-    if (sl_unlikely(task->state == SL_RUNNING))
-      yielded_plainly(task, nresults);
-    return;
-  }
+/* The task's coroutine has ended. */
+static void ended(struct sl_tasks *tasks, struct sl_task *task,
+                  int status) {
   if (status != LUA_OK) fail(tasks, task, task->co);
   return_coroutine(tasks, task, status == LUA_OK);
   finish(tasks, task);
+}
+
+/* After a step, if somebody watches the steps. */
+static SL_COLD void watch_step(struct sl_loop *loop, struct sl_task *task,
+                               uint64_t began_ns) {
+  struct sl_tasks *tasks = loop->tasks;
+  uint64_t ns = uv_hrtime() - began_ns;
+  if (loop->slow_ns != 0 && ns > loop->slow_ns)
+    tasks->hooks.slow(loop, task, ns);
+  if (tasks->probe_fire) {
+    tasks->probe_fire = false;
+    tasks->hooks.probe(task);
+  }
+}
+
+/* The loop's inner loop. lua_resume is called here and not deeper: a yield
+   is a long jump past the frames above it, after which the processor
+   mispredicts one return for each frame between it and here. */
+static void drain(struct sl_loop *loop, const uint32_t *left) {
+  struct sl_tasks *tasks = loop->tasks;
+  bool watched = loop->slow_ns != 0 || tasks->probing;
+  struct sl_link *link;
+  while (*left != 0 && (link = sl_loop_take(loop)) != NULL) {
+    struct sl_task *task = sl_task_of(link);
+    uint64_t began_ns = sl_unlikely(watched) ? uv_hrtime() : 0;
+    int nargs = 0, nresults, status;
+    if (task->state == SL_NEW && (nargs = begin(tasks, task)) < 0) continue;
+    task->state = SL_RUNNING;
+    loop->current = task;
+    status = lua_resume(task->co, tasks->L, nargs, &nresults);
+    loop->current = NULL;
+    if (sl_unlikely(watched)) watch_step(loop, task, began_ns);
+    if (status != LUA_YIELD)
+      ended(tasks, task, status);
+    else if (sl_unlikely(task->state == SL_RUNNING))
+      yielded_plainly(task, nresults);
+  }
 }
 
 void sl_task_each(struct sl_loop *loop,
@@ -539,7 +555,7 @@ void sl_tasks_open(lua_State *L, struct sl_loop *loop) {
   lua_rawsetp(L, LUA_REGISTRYINDEX, &loop_key);
   open_names(L);
   sl_link_init(&tasks->settlers);
-  loop->hooks.step = step;
+  loop->hooks.drain = drain;
 }
 
 void sl_tasks_free(lua_State *L, struct sl_loop *loop) {

@@ -121,6 +121,8 @@ struct sl_task_hooks {
   void (*arm_scopes)(struct sl_task *task);
   /* Pushes the error of a deadlock that the task is told of. May throw. */
   void (*push_deadlock)(lua_State *L, struct sl_task *task);
+  /* The step is over in which main met the checkpoint probed for. No Lua. */
+  void (*probe)(struct sl_task *task);
   /* A step took ns, longer than loop->slow_ns. Does not throw. */
   void (*slow)(struct sl_loop *loop, struct sl_task *task, uint64_t ns);
   /* Whether the value at the top is a cancellation of the task's own. */

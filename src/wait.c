@@ -50,6 +50,12 @@ void sl_wait_probe(struct sl_task *task) {
     sl_cancel_scope(task->loop, &task->root, SL_NO_REASON);
 }
 
+/* Main has parked at the checkpoint, or gone on: it is cancelled now. */
+static void fire_probe(struct sl_task *task) {
+  if (task->state != SL_ENDED)
+    sl_cancel_scope(task->loop, &task->root, SL_NO_REASON);
+}
+
 /* -- raising -- */
 
 /* A task that keeps swallowing its cancellation is told of, not stopped. */
@@ -198,4 +204,5 @@ static int sleep_for(lua_State *L) {
 void sl_wait_open(lua_State *L, struct sl_loop *loop) {
   static const luaL_Reg functions[] = {{"sleep", sleep_for}, {NULL, NULL}};
   sl_setfuncs(L, loop, functions);
+  loop->tasks->hooks.probe = fire_probe;
 }
