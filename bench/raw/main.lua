@@ -70,7 +70,7 @@ end
 function run.yield(n)
   await_all(spawn_all(100, function()
     for _ = 1, n // 100 do
-      raw.yield()
+      raw.sleep(0)
     end
   end))
 end
@@ -108,7 +108,7 @@ function run.lock(n)
   await_all(spawn_all(100, function()
     for _ = 1, n // 100 do
       lock:acquire()
-      raw.yield()
+      raw.sleep(0)
       lock:release()
     end
   end))
@@ -124,24 +124,28 @@ end
 
 function run.wait_for_ready(n)
   local queue = raw.queue(1)
-  local get = queue.get
+  local function get()
+    return queue:get()
+  end
   for i = 1, n do
     queue:put(i)
-    raw.wait_for(10, get, queue)
+    raw.wait_for(10, get)
   end
 end
 
 function run.wait_for_wait(n)
   local queue = raw.queue(1)
-  local get = queue.get
+  local function get()
+    return queue:get()
+  end
   raw.spawn(function()
     for i = 1, n do
       queue:put(i)
-      raw.yield()
+      raw.sleep(0)
     end
   end)
   for _ = 1, n do
-    raw.wait_for(10, get, queue)
+    raw.wait_for(10, get)
   end
 end
 
@@ -154,7 +158,7 @@ function run.broadcast(n)
     end
   end)
   for _ = 1, rounds do
-    raw.yield()
+    raw.sleep(0)
     event:set()
     event:clear()
   end
@@ -172,7 +176,7 @@ function measure.memory(n)
   local tasks = spawn_all(n, function()
     raw.sleep(3600)
   end)
-  raw.yield()
+  raw.sleep(0)
   return (clock.rss() - before) / #tasks
 end
 

@@ -280,17 +280,14 @@ static int run(lua_State *L)
     return 0;
 }
 
-/* yield(): lets every other ready task run once */
-static int yield_k(lua_State *L)
-{
-    append(&ready, L, 0);
-    return park_k(L);
-}
-
-/* sleep(seconds) */
+/* sleep(seconds); sleep(0) lets every other ready task run once */
 static int sleep_k(lua_State *L)
 {
-    add_timer(now_ns() + (int64_t)(lua_tonumber(L, 1) * 1e9), L);
+    lua_Number seconds = lua_tonumber(L, 1);
+    if (seconds == 0)
+        append(&ready, L, 0);
+    else
+        add_timer(now_ns() + (int64_t)(seconds * 1e9), L);
     return park_k(L);
 }
 
@@ -547,8 +544,7 @@ static void add_class(lua_State *L, const char *name, lua_CFunction make,
 LUAMOD_API int luaopen_raw(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        {"yield", yield_k}, {"sleep", sleep_k},
-        {"wait_for", wait_for_k}, {NULL, NULL}};
+        {"sleep", sleep_k}, {"wait_for", wait_for_k}, {NULL, NULL}};
     static const luaL_Reg task[] = {{"await", await_k}, {NULL, NULL}};
     static const luaL_Reg queue[] = {{"put", put_k}, {"get", get_k},
         {"task_done", task_done}, {"join", join_k}, {NULL, NULL}};

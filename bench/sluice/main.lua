@@ -126,16 +126,20 @@ end
 
 function run.wait_for_ready(n)
   local queue = sluice.Queue(1)
-  local get = queue.get
+  local function get()
+    return queue:get()
+  end
   for i = 1, n do
     queue:put(i)
-    sluice.wait_for(10, get, queue)
+    sluice.wait_for(10, get)
   end
 end
 
 function run.wait_for_wait(n)
   local queue = sluice.Queue(1)
-  local get = queue.get
+  local function get()
+    return queue:get()
+  end
   sluice.create_task(function()
     for i = 1, n do
       queue:put(i)
@@ -143,7 +147,7 @@ function run.wait_for_wait(n)
     end
   end)
   for _ = 1, n do
-    sluice.wait_for(10, get, queue)
+    sluice.wait_for(10, get)
   end
 end
 
