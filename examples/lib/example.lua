@@ -1,0 +1,63 @@
+--[[
+What every script of this directory begins with: its options, and lines that
+tell when something happened.
+
+  local options, say = dofile(arg[0]:gsub("[^/]*$", "lib/example.lua")) {
+    breads = 6, bake = 0.5, fail_fast = false,
+  }
+
+The table names the options and their defaults: `--breads 3`, `--bake=0.1`,
+`--fail-fast`. `--help` prints the comment at the top of the script.
+]]
+
+local sluice = require "sluice"
+
+local function fail(message, ...)
+  io.stderr:write(arg[0], ": ", message:format(...), "\n")
+  os.exit(2)
+end
+
+local function help()
+  for line in io.lines(arg[0]) do
+    local text = line:match("^%-%- ?(.*)")
+    if not text then break end
+    print(text)
+  end
+  os.exit()
+end
+
+--- The value of an option, of the type of its default.
+local function convert(name, value, default)
+  if not value then fail("--%s needs a value", name) end
+  if type(default) == "string" then return value end
+  return tonumber(value) or fail("--%s: not a number: %s", name, value)
+end
+
+local function parse(defaults)
+  local options = setmetatable({}, { __index = defaults })
+  local words = table.move(arg, 1, #arg, 1, {})
+  while #words > 0 do
+    local word = table.remove(words, 1)
+    local name, value = word:match("^%-%-([%w-]+)=?(.*)$")
+    local key = name and name:gsub("-", "_")
+    local default = defaults[key]
+    if name == "help" then help() end
+    if default == nil then fail("unknown option %s", word) end
+    if type(default) == "boolean" then
+      options[key] = true
+    else
+      if not word:find("=") then value = table.remove(words, 1) end
+      options[key] = convert(name, value, default)
+    end
+  end
+  return options
+end
+
+return function(defaults)
+  io.stdout:setvbuf("line") -- each line at once, also into a file or a pipe
+  local start = sluice.time()
+  local function say(message, ...)
+    print(("%6.2f  "):format(sluice.time() - start) .. message:format(...))
+  end
+  return parse(defaults), say
+end
