@@ -24,6 +24,7 @@
 #include "semaphore.h"
 #include "signal.h"
 #include "testing.h"
+#include "thread.h"
 #include "timeout.h"
 #include "watch.h"
 
@@ -43,7 +44,9 @@ static int collect_loop(lua_State *L) {
   if (loop == NULL) return 0;
   *box = NULL;
   sl_signal_stop(loop);
+  sl_thread_stop(L, loop);
   sl_loop_close(loop);
+  sl_thread_free(L, loop);
   sl_clock_free(L, loop);
   sl_timeout_free(L, loop);
   sl_tasks_free(L, loop);
@@ -76,6 +79,7 @@ int luaopen_sluice_core(lua_State *L) {
   sl_await_open(L, loop);
   sl_watch_open(L, loop);
   sl_future_open(L, loop);
+  sl_thread_open(L, loop);
   sl_report_open(L, loop);
   sl_dump_open(L, loop);
   sl_signal_open(L, loop);
