@@ -1,0 +1,77 @@
+--- Runs a program in a process of its own: what it prints, how it ends.
+--
+-- For what cannot be seen from inside: the text on stderr, the exit status,
+-- signals, the end of the Lua state. A program that has a signal sent to
+-- itself writes `signal "INT"`: the function is put before each program. A
+-- process of ours never inherits that a signal is ignored, as the processes
+-- of a shell in the background do.
+
+local process = {}
+
+-- os.execute ignores SIGINT while it waits, so the signal goes by popen.
+local prelude = [[
+local sluice = require "sluice"
+local function signal(name)
+  io.popen("kill -" .. name .. " $PPID"):close()
+end
+]]
+
+local function quote(text)
+  return "'" .. text:gsub("'", "'\\''") .. "'"
+end
+
+local function works(command)
+  return (os.execute(command .. " >/dev/null 2>&1")) == true
+end
+
+local default_signals = "env --default-signal=INT --default-signal=QUIT "
+if not works(default_signals .. "true") then default_signals = "" end
+
+local function read(path)
+  local file <close> = assert(io.open(path, "rb"))
+  return file:read("a")
+end
+
+local function write(path, text)
+  local file <close> = assert(io.open(path, "wb"))
+  file:write(text)
+end
+
+-- Runs a command, which is given a limit of a minute; a process that was
+-- ended by a signal has the status 128 + its number.
+local function execute(command)
+  local out, err = os.tmpname(), os.tmpname()
+  local _, how, status = os.execute(default_signals .. "timeout 60 "
+    .. command .. " >" .. out .. " 2>" .. err .. " </dev/null")
+  local result = {
+    status = how == "signal" and 128 + status or status,
+    stdout = read(out), stderr = read(err),
+  }
+  os.remove(out)
+  os.remove(err)
+  return result
+end
+
+local function with_file(text, run)
+  local path = os.tmpname()
+  write(path, prelude .. text)
+  local result = run(path)
+  os.remove(path)
+  return result
+end
+
+--- Runs the program by lua. Returns { status =, stdout =, stderr = }.
+function process.lua(text)
+  return with_file(text, function(path)
+    return execute(quote(os.getenv "LUA" or "lua5.4") .. " " .. path)
+  end)
+end
+
+--- Runs the program as a script under the launcher.
+function process.sluice(text)
+  return with_file(text, function(path)
+    return execute("bin/sluice " .. path)
+  end)
+end
+
+return process
