@@ -7,12 +7,21 @@
 
 local core = require "sluice.core"
 
-local sluice = core
+-- The public table is a copy, and the core's is hidden behind a proxy, so
+-- that tracebacks and errors find each function under one name.
+local sluice = {}
+local internal = {
+  watch = true, is_task = true, has_failed = true, checkpoint = true,
+}
+for name, value in pairs(core) do
+  if not internal[name] then sluice[name] = value end
+end
+package.loaded["sluice.core"] = setmetatable({}, { __index = core })
 
 sluice._VERSION = "sluice 0.1.0"
 
-local watch = core.watch
-core.watch = nil
+local watch, checkpoint = core.watch, core.checkpoint
+local is_task, has_failed = core.is_task, core.has_failed
 
 local here = debug.getinfo(1, "S").source
 
@@ -52,8 +61,6 @@ local function check_timeout(timeout, n, name)
   end
 end
 
-local is_task = core.is_task
-
 -- The tasks of a list, each once, for functions that take only tasks.
 local function distinct_tasks(list, name)
   check_list(list, 1, name)
@@ -71,9 +78,8 @@ local function distinct_tasks(list, name)
   return tasks
 end
 
--- The functions of a list become tasks; a task twice in the list is awaited
--- once and its result stands twice.
-local function start_all(list, name)
+-- That each of a list is a task or a function.
+local function check_all(list, name)
   check_list(list, 1, name)
   for i = 1, #list do
     local kind = type(list[i])
@@ -81,6 +87,11 @@ local function start_all(list, name)
       argument_error(1, name, "not a function or a task at index " .. i)
     end
   end
+end
+
+-- The functions of a list become tasks; a task twice in the list is awaited
+-- once and its result stands twice.
+local function start_all(list)
   local tasks = {}
   for i = 1, #list do
     local item = list[i]
@@ -115,8 +126,7 @@ local function await_set(set, stop_at_error)
   while true do
     local task = set:next()
     if not task then return nil end
-    if stop_at_error and task:error() ~= nil then return task end
-    if stop_at_error and task:cancelled() then return task end
+    if stop_at_error and has_failed(task) then return task end
   end
 end
 
@@ -147,8 +157,10 @@ end
 -- Waits.
 function sluice.gather(list, options)
   options = check_options(options, 2, "gather")
-  local tasks = start_all(list, "gather")
-  local set <close> = watch(distinct(tasks))
+  check_all(list, "gather")
+  checkpoint("gather")
+  local tasks = start_all(list)
+  local set <close> = watch(distinct(tasks), true)
   local failed = owning(tasks, await_set, set, not options.return_errors)
   if failed then
     local ok, err = pcall(cancel_and_await, tasks, "another task failed")
@@ -163,9 +175,7 @@ end
 local stops = {
   ALL_COMPLETED = function() return false end,
   FIRST_COMPLETED = function() return true end,
-  FIRST_ERROR = function(task)
-    return task:error() ~= nil or task:cancelled()
-  end,
+  FIRST_ERROR = has_failed,
 }
 
 local function split(tasks)
@@ -193,8 +203,9 @@ function sluice.wait(tasks, options)
       .. "FIRST_COMPLETED, FIRST_ERROR")
   end
   check_timeout(options.timeout, 2, "wait")
+  checkpoint("wait")
   local due = options.timeout and sluice.time() + options.timeout
-  local set <close> = watch(list)
+  local set <close> = watch(list, when == "ALL_COMPLETED")
   while true do
     local left = due and math.max(0, due - sluice.time())
     local task = set:next(left)
@@ -213,6 +224,7 @@ function sluice.as_completed(tasks, timeout)
   local due = timeout and sluice.time() + timeout
   local set = watch(list)
   local function step()
+    checkpoint("as_completed")
     local left = due and math.max(0, due - sluice.time())
     local task, reason = set:next(left)
     if task then return task end

@@ -210,6 +210,14 @@ static int is_task(lua_State *L) {
   return 1;
 }
 
+/* has_failed(task): for the Lua layer: it ended, and not by returning. */
+static int has_failed(lua_State *L) {
+  struct sl_task *task = check_task(L);
+  lua_pushboolean(L,
+                  task->state == SL_ENDED && task->end != SL_RETURNED);
+  return 1;
+}
+
 struct listing {
   lua_State *L;
   int list;
@@ -270,6 +278,8 @@ static int schedule(lua_State *L, struct sl_loop *loop, int first,
   if (due_ns != 0) sl_clock_arm(loop, &task->deadline, due_ns);
   lua_setiuservalue(L, 1, 1);
   lua_settop(L, 1);
+  /* The run is ending: it does not wait for what is not due yet. */
+  if (due_ns != 0 && loop->tasks->main_left == 0) sl_task_withdraw(task);
   return 1;
 }
 
@@ -328,6 +338,7 @@ void sl_await_open(lua_State *L, struct sl_loop *loop) {
                                        {"current_task", current_task},
                                        {"all_tasks", all_tasks},
                                        {"is_task", is_task},
+                                       {"has_failed", has_failed},
                                        {"call_soon", call_soon},
                                        {"call_later", call_later},
                                        {"call_at", call_at},
@@ -351,5 +362,6 @@ void sl_await_open(lua_State *L, struct sl_loop *loop) {
   lua_pushcclosure(L, task_index, 2);
   lua_setfield(L, -2, "__index");
   sl_class_new(L, &handle_class, loop, handle_methods, handle_meta);
-  lua_pop(L, 2);
+  lua_pop(L, 1);
+  loop->tasks->class_ref = luaL_ref(L, LUA_REGISTRYINDEX);
 }

@@ -39,8 +39,14 @@ static void add_wait(lua_State *L, luaL_Buffer *out, struct sl_task *task) {
 static void add_state(lua_State *L, luaL_Buffer *out, struct sl_task *task) {
   switch ((enum sl_task_state)task->state) {
     case SL_NEW: luaL_addstring(out, ", not started"); break;
-    case SL_READY: luaL_addstring(out, ", ready to run"); break;
-    case SL_RUNNING: luaL_addstring(out, ", running"); break;
+    case SL_READY:
+    case SL_RUNNING:
+      if (task->woken == SL_DEADLOCKED) /* it was told, and may be raising */
+        add_wait(L, out, task);
+      else
+        luaL_addstring(out, task->state == SL_READY ? ", ready to run"
+                                                    : ", running");
+      break;
     case SL_PARKED: add_wait(L, out, task); break;
     case SL_ENDED: break;
   }

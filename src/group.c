@@ -23,6 +23,7 @@ struct sl_group {
   uint32_t children;       /* that have not ended */
   bool failed;             /* there is a first error */
   bool body_cancelled;     /* the body ended by a cancellation of its own */
+  bool cut_short;          /* a child was cancelled from outside the group */
 };
 
 static const struct sl_class group_class = {"sluice.TaskGroup",
@@ -86,6 +87,36 @@ static void body_failed(lua_State *L, struct sl_group *group) {
 
 /* -- the end of a child -- */
 
+/* Takes a group whose children have all ended out of the tree and the
+   registry. */
+static void dispose(lua_State *L, struct sl_group *group) {
+  sl_scope_fini(&group->scope);
+  if (group->scope.owns_ref)
+    luaL_unref(L, LUA_REGISTRYINDEX, group->scope.error_ref);
+  group->scope.owns_ref = false;
+  lua_pushnil(L);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, group);
+}
+
+/* Takes the group out of its body's task. */
+static void part(struct sl_group *group) {
+  struct sl_task *task = group->body;
+  task->scope = group->scope.parent;
+  task->group = group->parent;
+  group->body = NULL;
+}
+
+/* The body is gone without having ended: the children, cancelled, go on in a
+   group that nobody awaits. */
+static void orphan(struct sl_scope *scope) {
+  struct sl_group *group = sl_container(scope, struct sl_group, scope);
+  struct sl_loop *loop = group->loop;
+  part(group);
+  scope->task = NULL;
+  sl_cancel_scope(loop, scope, SL_FOR_SIBLING);
+  if (group->children == 0) dispose(loop->tasks->L, group);
+}
+
 static void child_ended(struct sl_task *task) {
   struct sl_group *group = task->owner;
   /* It failed without memory to tell: the message is preallocated. */
@@ -101,8 +132,13 @@ static void child_ended(struct sl_task *task) {
       lua_pop(L, 2);
     }
   }
-  if (--group->children == 0 && group->body->state == SL_PARKED &&
-      group->body->object == group)
+  if (task->end == SL_CANCELLED && !task->root.cancelled &&
+      !group->scope.cancelled)
+    group->cut_short = true;
+  if (--group->children > 0) return;
+  if (group->body == NULL)
+    dispose(task->loop->tasks->L, group);
+  else if (group->body->state == SL_PARKED && group->body->object == group)
     sl_task_wake(group->body, SL_WOKEN);
 }
 
@@ -129,41 +165,62 @@ bool sl_group_leaving_cancelled(const struct sl_task *task) {
          group->scope.cancelled;
 }
 
-/* The group has ended: takes it out of its task and the registry. */
-static void leave(lua_State *L, struct sl_group *group) {
-  struct sl_task *task = group->body;
-  task->scope = group->scope.parent;
-  task->group = group->parent;
-  group->body = NULL;
-  sl_scope_fini(&group->scope);
-  if (group->scope.owns_ref)
-    luaL_unref(L, LUA_REGISTRYINDEX, group->scope.error_ref);
-  group->scope.owns_ref = false;
-  lua_pushnil(L);
-  lua_rawsetp(L, LUA_REGISTRYINDEX, group);
-}
-
 /* Returns the body's results, or raises what the group came to. */
 static int conclude(lua_State *L, struct sl_group *group) {
+  struct sl_task *task = group->body;
   bool absorbs = sl_scope_absorbs(&group->scope);
-  leave(L, group);
+  part(group);
+  dispose(L, group);
   if (group->failed) {
     lua_getiuservalue(L, GROUP, FIRST_ERROR);
     lua_getiuservalue(L, GROUP, FIRST_TRACEBACK);
     sl_task_keep_traceback(L, group->loop, -2, -1);
     lua_pop(L, 1);
+    return sl_task_rethrow(L, group->loop);
+  }
+  if (absorbs && group->body_cancelled) return 0;
+  /* From outside: it ended the body, or children that the body's results
+     may depend on. */
+  if (task->scope->effective && (group->body_cancelled || group->cut_short)) {
+    sl_cancel_push(L, task);
     return lua_error(L);
   }
-  if (!group->body_cancelled) return lua_gettop(L) - GROUP;
-  if (absorbs) return 0;
-  return lua_error(L); /* the cancellation is on the top */
+  return lua_gettop(L) - GROUP;
 }
 
 static int k_exit(lua_State *L, int status, lua_KContext ctx);
 
+/* A child that awaits the body: the circle closes now. */
+static struct sl_task *child_in_circle(struct sl_group *group) {
+  struct sl_link *at = group->scope.children.next;
+  for (; at != &group->scope.children; at = at->next) {
+    struct sl_task *task = sl_container(at, struct sl_scope, link)->task;
+    if (task != NULL && task != group->body &&
+        sl_wait_reaches(task, group->body))
+      return task;
+  }
+  return NULL;
+}
+
+/* The first error of the group is that it waits for itself. */
+static void check_circle(lua_State *L, struct sl_group *group) {
+  struct sl_task *child = child_in_circle(group);
+  if (child == NULL || !sl_wait_for_ever(group->body)) return;
+  lua_pushfstring(L,
+                  "deadlock: %s waits for the children of its group, and %s "
+                  "among them waits for it, with no timeout among them",
+                  sl_task_push_name(L, group->body, 0),
+                  sl_task_push_name(L, child, 0));
+  lua_pushnil(L);
+  record(L, group, GROUP, -2, -1);
+  lua_pop(L, 4);
+}
+
 static int wait_children(lua_State *L, struct sl_group *group) {
   struct sl_task *task = group->body;
+  luaL_checkstack(L, 8, NULL);
   if (group->children == 0) return conclude(L, group);
+  if (!group->failed) check_circle(L, group);
   return sl_wait_park_k(L, task, NULL, &exit_kind, group, SL_NEVER, k_exit);
 }
 
@@ -199,6 +256,7 @@ static void enter(struct sl_group *group, struct sl_task *task) {
   group->parent = task->group;
   sl_scope_init(&group->scope, task->scope, task, false);
   group->scope.fixed = true;
+  group->scope.group = true;
   task->scope = &group->scope;
   task->group = group;
 }
@@ -296,4 +354,5 @@ void sl_group_open(lua_State *L, struct sl_loop *loop) {
   lua_setfield(L, -2, "__index");
   lua_pop(L, 1);
   loop->tasks->hooks.child_ended = child_ended;
+  loop->tasks->hooks.orphan = orphan;
 }

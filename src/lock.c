@@ -27,19 +27,25 @@ static void disown(struct sl_lock *lock) {
   lock->owner = NULL;
 }
 
+/* What a waiter's wait comes to with the lock: a condition has fixed it. */
+static enum sl_wake intended(const struct sl_task *waiter) {
+  return waiter->woken == SL_NOT_WOKEN ? SL_WOKEN
+                                       : (enum sl_wake)waiter->woken;
+}
+
 void sl_lock_pass(struct sl_lock *lock) {
   struct sl_task *heir;
   disown(lock);
   if (sl_list_empty(&lock->waiters)) return;
   heir = sl_task_of(lock->waiters.next);
   sl_lock_take(lock, heir);
-  sl_task_wake(heir, (enum sl_wake)heir->woken);
+  sl_task_wake(heir, intended(heir));
 }
 
 void sl_lock_queue(struct sl_lock *lock, struct sl_task *task) {
   if (lock->owner == NULL) {
     sl_lock_take(lock, task);
-    sl_task_wake(task, (enum sl_wake)task->woken);
+    sl_task_wake(task, intended(task));
   } else {
     sl_list_push(&lock->waiters, &task->link);
   }
@@ -85,6 +91,8 @@ int sl_lock_acquire_k(lua_State *L, struct sl_lock *lock,
                       lua_KFunction k) {
   struct sl_task *task = sl_wait_enter(L, lock->loop);
   if (sl_wait_must_pause(task)) return sl_wait_pause_k(L, task, again);
+  if (sl_unlikely(lock->collected))
+    return luaL_error(L, "cannot acquire: the lock was collected");
   if (lock->owner == NULL) {
     sl_lock_take(lock, task);
     lua_settop(L, 1);
@@ -158,6 +166,7 @@ static int close_guard(lua_State *L) {
 static int collect(lua_State *L) {
   struct sl_lock *lock = check_lock(L);
   if (lock->owner != NULL) disown(lock);
+  lock->collected = true; /* another finaliser may keep it from vanishing */
   return 0;
 }
 

@@ -21,6 +21,7 @@ struct sl_lock {
   struct sl_task *owner;  /* NULL: free */
   struct sl_lock *next;   /* in the owner's chain of locks */
   struct sl_lock **back;  /* what points at us there */
+  bool collected;         /* its finaliser has run, it may vanish */
 };
 
 extern const struct sl_class sl_lock_class;

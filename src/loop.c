@@ -53,8 +53,10 @@ void sl_loop_unref(struct sl_loop *loop) {
 }
 
 static void close_handle(uv_handle_t *handle, void *arg) {
+  const struct sl_closer *closer = handle->data;
   (void)arg;
-  if (!uv_is_closing(handle)) uv_close(handle, NULL);
+  if (uv_is_closing(handle)) return;
+  uv_close(handle, closer != NULL ? closer->on_closed : NULL);
 }
 
 void sl_loop_close(struct sl_loop *loop) {

@@ -35,6 +35,12 @@ struct sl_task;
 struct sl_clock;
 struct sl_tasks;
 
+/* What uv_handle_t.data points at in the handles of upper rooms; the loop's
+   and the clock's own have NULL there. */
+struct sl_closer {
+  uv_close_cb on_closed; /* frees what the handle is in */
+};
+
 struct sl_loop_hooks {
   /* Runs ready tasks, a step each, until there are none, *left is 0 or it
      is time to look at the clock (sl_loop_take tells). */

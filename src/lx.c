@@ -60,6 +60,11 @@ lua_Number sl_ns_seconds(uint64_t ns) { return (lua_Number)ns / 1e9; }
 
 uint64_t sl_check_seconds(lua_State *L, int arg) {
   lua_Number seconds;
+  if (lua_isinteger(L, arg)) { /* without a division */
+    lua_Integer whole = lua_tointeger(L, arg);
+    if (sl_likely(whole >= 0 && whole < 9200000000))
+      return (uint64_t)whole * 1000000000;
+  }
   if (sl_unlikely(lua_type(L, arg) != LUA_TNUMBER))
     sl_type_error(L, arg, lua_typename(L, LUA_TNUMBER));
   seconds = lua_tonumber(L, arg);

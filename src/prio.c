@@ -14,7 +14,8 @@ enum {
   IS_FLOAT = 1,  /* the key is of a float: pop returns one */
   IS_SELF = 2,   /* the item is the number of the key: no place */
   IS_FOREIGN = 4, /* Lua compares the priority */
-  PLACE_SHIFT = 3
+  IS_MINUS = 8,   /* the key of 0 stands for -0.0 */
+  PLACE_SHIFT = 4
 };
 
 enum { FIRST_CAP = 16, MAX_CAP = 1 << 29 };
@@ -55,10 +56,9 @@ static size_t block_size(uint32_t cap) {
   return cap * (sizeof(struct sl_heap_entry) + sizeof(uint32_t));
 }
 
-/* A table of 2 * cap places with what the old one holds. */
-static void grow_table(lua_State *L, int owner, const struct sl_prio *prio,
-                       uint32_t cap) {
-  lua_createtable(L, (int)(2 * cap), 0);
+/* Fills the new table on the top with what the old one holds. */
+static void fill_table(lua_State *L, int owner,
+                       const struct sl_prio *prio) {
   if (!prio->has_table) return;
   lua_getiuservalue(L, owner, SL_PRIO_TABLE);
   for (lua_Integer i = 1; i <= 2 * (lua_Integer)prio->nplaces; i++) {
@@ -68,30 +68,36 @@ static void grow_table(lua_State *L, int owner, const struct sl_prio *prio,
   lua_pop(L, 1);
 }
 
-static SL_COLD void grow(lua_State *L, int owner, struct sl_prio *prio,
-                         bool table) {
-  uint32_t cap = prio->heap.cap;
+static SL_COLD void grow(lua_State *L, int owner, struct sl_prio *prio) {
+  uint32_t old_cap = prio->heap.cap, cap = old_cap;
+  bool had_table = prio->has_table;
   struct sl_heap_entry *entries;
   uint32_t *free_places;
   if (prio->heap.len == cap) cap = cap ? cap * 2 : FIRST_CAP;
   if (cap > MAX_CAP) luaL_error(L, "too many items");
   luaL_checkstack(L, 6, NULL);
   entries = lua_newuserdatauv(L, block_size(cap), 0);
-  if (table) grow_table(L, owner, prio, cap);
+  lua_createtable(L, (int)(2 * cap), 0);
+  /* Taking memory may have run finalisers, and they may have used the store:
+     if it has grown meanwhile, what was taken is let go. */
+  if (prio->heap.cap != old_cap || prio->has_table != had_table) {
+    lua_pop(L, 2);
+    return;
+  }
   /* Nothing throws from here on. */
+  fill_table(L, owner, prio);
   free_places = (uint32_t *)(void *)(entries + cap);
   if (prio->nfree > 0)
     memcpy(free_places, prio->free, prio->nfree * sizeof *free_places);
   sl_heap_rebase(&prio->heap, entries, cap);
   prio->free = free_places;
-  if (table) lua_setiuservalue(L, owner, SL_PRIO_TABLE);
+  lua_setiuservalue(L, owner, SL_PRIO_TABLE);
   lua_setiuservalue(L, owner, SL_PRIO_MEMORY);
-  prio->has_table = table;
+  prio->has_table = true;
 }
 
 void sl_prio_reserve(lua_State *L, int owner, struct sl_prio *prio) {
-  if (sl_likely(prio->heap.len < prio->heap.cap && prio->has_table)) return;
-  grow(L, owner, prio, true);
+  while (!sl_prio_has_room(prio)) grow(L, owner, prio);
 }
 
 /* -- comparing -- */
@@ -110,6 +116,7 @@ static lua_Integer place_of(const struct sl_heap_entry *entry) {
 
 static void push_number(lua_State *L, const struct sl_heap_entry *entry) {
   lua_Number number = sl_heap_key_number(entry->key);
+  if (entry->ref.value & IS_MINUS) number = -0.0;
   if (entry->ref.value & IS_FLOAT)
     lua_pushnumber(L, number);
   else
@@ -220,8 +227,10 @@ static void set_key(lua_State *L, int priority, bool self,
     entry->key = sl_heap_number_key((lua_Number)integer);
     entry->ref.value = self ? IS_SELF : 0;
   } else {
-    entry->key = sl_heap_number_key(lua_tonumber(L, priority));
-    entry->ref.value = IS_FLOAT | (self ? IS_SELF : 0);
+    lua_Number number = lua_tonumber(L, priority);
+    entry->key = sl_heap_number_key(number);
+    entry->ref.value = IS_FLOAT | (self ? IS_SELF : 0) |
+                       (number == 0 && signbit(number) ? IS_MINUS : 0);
   }
 }
 

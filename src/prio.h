@@ -38,6 +38,11 @@ void sl_prio_check_priority(lua_State *L, int index, int arg);
 /* Throws if called from within a comparison of this store. */
 void sl_prio_check_idle(lua_State *L, const struct sl_prio *prio);
 
+/* Whether an entry can be pushed without reserving. */
+static inline bool sl_prio_has_room(const struct sl_prio *prio) {
+  return prio->heap.len < prio->heap.cap && prio->has_table;
+}
+
 /* Makes room for one more entry of any kind. Throws: memory. */
 void sl_prio_reserve(lua_State *L, int owner, struct sl_prio *prio);
 

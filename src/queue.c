@@ -39,10 +39,24 @@ static inline int store_item(lua_State *L, struct sl_queue *queue, int item,
   return LUA_OK;
 }
 
-static inline void reserve(lua_State *L, struct sl_queue *queue, bool any) {
+/* Whether the store can take put's item without memory; `later`: from a
+   putter that waits, when one item has left the store. */
+static inline bool has_room(lua_State *L, const struct sl_queue *queue,
+                            bool later) {
+  if (queue->discipline == SL_BY_PRIORITY)
+    return later ? queue->store.prio.has_table
+                 : sl_prio_has_room(&queue->store.prio);
+  return later ? queue->store.ring.has_table
+               : sl_ring_has_room(L, &queue->store.ring, ITEM);
+}
+
+/* Takes memory for put's item. Finalisers may run, and use the queue: what
+   was known of it before is void. */
+static SL_COLD void reserve(lua_State *L, struct sl_queue *queue,
+                            bool any) {
   if (queue->discipline == SL_BY_PRIORITY)
     sl_prio_reserve(L, OWNER, &queue->store.prio);
-  else if (any || !sl_ring_has_room(L, &queue->store.ring, ITEM))
+  else
     sl_ring_reserve(L, OWNER, &queue->store.ring,
                     any || lua_type(L, ITEM) != LUA_TNUMBER);
 }
@@ -91,16 +105,20 @@ static void count_put(struct sl_queue *queue) {
    shut down, or if priorities do not compare. */
 static inline bool put_now(lua_State *L, struct sl_queue *queue,
                            int priority) {
-  if (sl_unlikely(queue->shut_down))
-    luaL_error(L, "cannot put: the queue is shut down");
-  if (!sl_list_empty(&queue->getters)) {
-    hand_over(L, queue, priority);
-  } else {
-    int status;
+  for (;;) {
+    if (sl_unlikely(queue->shut_down))
+      luaL_error(L, "cannot put: the queue is shut down");
+    if (!sl_list_empty(&queue->getters)) {
+      hand_over(L, queue, priority);
+      break;
+    }
     if (is_full(queue)) return false;
+    if (sl_likely(has_room(L, queue, false))) {
+      int status = store_item(L, queue, ITEM, priority);
+      if (sl_unlikely(status != LUA_OK)) sl_prio_raise(L, status);
+      break;
+    }
     reserve(L, queue, false);
-    status = store_item(L, queue, ITEM, priority);
-    if (sl_unlikely(status != LUA_OK)) sl_prio_raise(L, status);
   }
   count_put(queue);
   return true;
@@ -153,8 +171,11 @@ static int put(lua_State *L) {
     return 1;
   }
   if (timeout_ns == 0) return sl_fail(L, "timeout");
-  lua_settop(L, PRIORITY);
-  reserve(L, queue, true); /* so that a get can move the item in */
+  if (sl_unlikely(!has_room(L, queue, true))) {
+    reserve(L, queue, true); /* so that a get can move the item in */
+    return put(L);           /* start over: finalisers may have run */
+  }
+  if (queue->discipline == SL_BY_PRIORITY) lua_settop(L, PRIORITY);
   return sl_wait_park_k(L, task, &queue->putters, &put_kind, queue,
                         timeout_ns, k_put);
 }
@@ -182,7 +203,7 @@ static void refuse_putter(lua_State *L, struct sl_task *putter,
 
 /* There is room: moves in the item of the putter that has waited longest.
    One whose priority does not compare gets the error in its own put. */
-static SL_COLD void admit_putter(lua_State *L, struct sl_queue *queue) {
+static void admit_putter(lua_State *L, struct sl_queue *queue) {
   int top = lua_gettop(L);
   while (!sl_list_empty(&queue->putters) && !is_full(queue)) {
     struct sl_task *putter = sl_task_of(queue->putters.next);
@@ -327,7 +348,8 @@ static int drop_items(lua_State *L, struct sl_queue *queue) {
     if (results(queue) == 2) lua_pop(L, 1);
     lua_rawseti(L, 2, i);
     queue->dropped++;
-    if (--queue->unfinished == 0) wake_joiners(queue);
+    if (queue->unfinished > 0 && --queue->unfinished == 0)
+      wake_joiners(queue);
   }
   return 1;
 }

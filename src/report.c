@@ -10,12 +10,30 @@
 
 static const char handler_key; /* registry: the function of on_error */
 
+static int to_string(lua_State *L) {
+  luaL_tolstring(L, 1, NULL);
+  return 1;
+}
+
+/* Pushes the text of the value at `index`, whatever its __tostring does. */
+static const char *push_text(lua_State *L, int index) {
+  lua_pushvalue(L, index);
+  lua_pushcfunction(L, to_string);
+  lua_insert(L, -2);
+  if (lua_pcall(L, 1, 1, 0) != LUA_OK) {
+    lua_pop(L, 1);
+    lua_pushfstring(L, "(a %s whose __tostring raises)",
+                    luaL_typename(L, index));
+  }
+  return lua_tostring(L, -1);
+}
+
 /* Writes "sluice: <name> failed…" with the traceback to stderr. */
 static void print(lua_State *L, struct sl_task *task, int self, int err,
                   int trace) {
   const struct sl_tasks *tasks = task->loop->tasks;
   const char *name = sl_task_push_name(L, task, self);
-  const char *text = luaL_tolstring(L, err, NULL);
+  const char *text = push_text(L, err);
   fflush(stdout);
   fprintf(stderr, "sluice: error in %s", name);
   if (task->source != 0)
@@ -36,14 +54,14 @@ static void call_handler(lua_State *L, int self, int err, int trace) {
   if (lua_pcall(L, 3, 0, 0) == LUA_OK) return;
   fflush(stdout);
   fprintf(stderr, "sluice: error in the function of on_error: %s\n",
-          luaL_tolstring(L, -1, NULL));
+          push_text(L, lua_gettop(L)));
   lua_pop(L, 2);
 }
 
 void sl_report(lua_State *L, struct sl_task *task, int self) {
   int err = lua_gettop(L) - 1, trace = err + 1;
   luaL_checkstack(L, 10, NULL);
-  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &handler_key) == LUA_TFUNCTION) {
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &handler_key) != LUA_TNIL) {
     call_handler(L, self, err, trace);
   } else {
     lua_pop(L, 1);

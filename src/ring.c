@@ -13,10 +13,9 @@ static inline uint32_t place(const struct sl_ring *ring, uint32_t index) {
   return (ring->head + index) & (ring->cap - 1);
 }
 
-/* A new table for `cap` places with the values of the old, in order. */
-static void grow_table(lua_State *L, int owner, const struct sl_ring *ring,
-                       uint32_t cap) {
-  lua_createtable(L, (int)cap, 0);
+/* Fills the new table on the top with the values of the old, in order. */
+static void fill_table(lua_State *L, int owner,
+                       const struct sl_ring *ring) {
   if (!ring->has_table) return;
   lua_getiuservalue(L, owner, SL_RING_TABLE);
   for (uint32_t i = 0; i < ring->len; i++) {
@@ -28,14 +27,22 @@ static void grow_table(lua_State *L, int owner, const struct sl_ring *ring,
 
 static SL_COLD void grow(lua_State *L, int owner, struct sl_ring *ring,
                          bool table) {
-  uint32_t cap = ring->cap;
+  uint32_t old_cap = ring->cap, cap = old_cap;
+  bool had_table = ring->has_table;
   struct sl_cell *cells;
   if (ring->len == cap) cap = cap ? cap * 2 : FIRST_CAP;
   if (cap > MAX_CAP) luaL_error(L, "too many items");
   luaL_checkstack(L, 6, NULL);
   cells = lua_newuserdatauv(L, cap * sizeof *cells, 0);
-  if (table) grow_table(L, owner, ring, cap);
+  if (table) lua_createtable(L, (int)cap, 0);
+  /* Taking memory may have run finalisers, and they may have used the ring:
+     if it has grown meanwhile, what was taken is let go. */
+  if (ring->cap != old_cap || ring->has_table != had_table) {
+    lua_pop(L, table ? 2 : 1);
+    return;
+  }
   /* Nothing throws from here on. */
+  if (table) fill_table(L, owner, ring);
   for (uint32_t i = 0; i < ring->len; i++)
     cells[i] = ring->at[place(ring, i)];
   if (table) lua_setiuservalue(L, owner, SL_RING_TABLE);
@@ -48,9 +55,8 @@ static SL_COLD void grow(lua_State *L, int owner, struct sl_ring *ring,
 
 void sl_ring_reserve(lua_State *L, int owner, struct sl_ring *ring,
                      bool any) {
-  bool table = ring->has_table || any;
-  if (sl_likely(ring->len < ring->cap && table == ring->has_table)) return;
-  grow(L, owner, ring, table);
+  while (!(ring->len < ring->cap && (ring->has_table || !any)))
+    grow(L, owner, ring, ring->has_table || any);
 }
 
 static inline bool is_plain(int type) {

@@ -85,7 +85,7 @@ static void end_tasks(struct sl_loop *loop) {
 static void begin(lua_State *L, struct sl_loop *loop) {
   struct sl_tasks *tasks = loop->tasks;
   tasks->L = L;
-  sl_tasks_push_anchors(L);
+  sl_tasks_push_anchors(L, tasks);
   tasks->anchors = lua_gettop(L);
   lua_pushcfunction(L, sl_task_body);
   tasks->body = lua_gettop(L);
@@ -111,6 +111,8 @@ static int run_main(lua_State *L, struct sl_loop *loop, int first) {
   tasks->L = L;
   tasks->root.cancelled = tasks->root.effective = false;
   main = sl_task_new(L, loop, first, NULL, &tasks->root, true);
+  lua_replace(L, first);
+  lua_settop(L, first);
   begin(L, loop);
   tasks->main = main;
   loop->running = true;
@@ -153,25 +155,45 @@ static int option(lua_State *L, const char *name) {
   return lua_getfield(L, 1, name);
 }
 
+static void option_error(lua_State *L, const char *name,
+                         const char *expected) {
+  luaL_argerror(L, 1,
+                lua_pushfstring(L, "option '%s' must be %s, got %s", name,
+                                expected, luaL_tolstring(L, -1, NULL)));
+}
+
+/* The option `name`, a duration, in nanoseconds; `fallback` if it is nil. */
+static uint64_t duration_option(lua_State *L, const char *name,
+                                uint64_t fallback) {
+  uint64_t ns = fallback;
+  if (option(L, name) != LUA_TNIL) {
+    if (lua_type(L, -1) != LUA_TNUMBER || !(lua_tonumber(L, -1) >= 0))
+      option_error(L, name, "a number of seconds, 0 or more");
+    ns = sl_seconds_ns(lua_tonumber(L, -1));
+  }
+  lua_pop(L, 1);
+  return ns;
+}
+
 static void read_clock(lua_State *L, struct runner *runner) {
   int type = option(L, "clock");
   const char *clock = lua_tostring(L, -1);
-  if (type != LUA_TNIL && type != LUA_TSTRING)
-    luaL_argerror(L, 1, "'clock' must be \"virtual\" or \"real\"");
-  if (clock != NULL && strcmp(clock, "virtual") != 0 &&
-      strcmp(clock, "real") != 0)
-    luaL_argerror(L, 1, "'clock' must be \"virtual\" or \"real\"");
+  if (type != LUA_TNIL &&
+      (type != LUA_TSTRING ||
+       (strcmp(clock, "virtual") != 0 && strcmp(clock, "real") != 0)))
+    option_error(L, "clock", "\"virtual\" or \"real\"");
   runner->virtual_time = clock != NULL && strcmp(clock, "virtual") == 0;
   lua_pop(L, 1);
-  if (option(L, "start") != LUA_TNIL)
-    runner->now_ns = sl_check_seconds(L, lua_gettop(L));
-  lua_pop(L, 1);
+  runner->now_ns = duration_option(L, "start", 0);
 }
 
 static void read_seed(lua_State *L, struct runner *runner) {
   if (option(L, "seed") != LUA_TNIL) {
+    int whole;
     runner->seeded = true;
-    runner->seed = (uint64_t)sl_check_count(L, lua_gettop(L));
+    runner->seed = (uint64_t)lua_tointegerx(L, -1, &whole);
+    if (!whole || lua_type(L, -1) != LUA_TNUMBER)
+      option_error(L, "seed", "a whole number");
   }
   lua_pop(L, 1);
 }
@@ -180,9 +202,7 @@ static void read_slow(lua_State *L, struct runner *runner) {
   option(L, "debug");
   if (lua_toboolean(L, -1)) runner->slow_ns = 100000000;
   lua_pop(L, 1);
-  if (option(L, "slow") != LUA_TNIL)
-    runner->slow_ns = sl_check_seconds(L, lua_gettop(L));
-  lua_pop(L, 1);
+  runner->slow_ns = duration_option(L, "slow", runner->slow_ns);
 }
 
 /* sluice.Runner{ clock =, start =, seed =, debug =, slow = }: a loop to use

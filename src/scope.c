@@ -18,6 +18,7 @@ void sl_scope_init(struct sl_scope *scope, struct sl_scope *parent,
   scope->shield = shield;
   scope->timed = false;
   scope->fixed = false;
+  scope->group = false;
   scope->effective = parent != NULL && parent->effective && !shield;
 }
 
@@ -69,6 +70,8 @@ bool sl_scope_cancel(struct sl_scope *scope,
 }
 
 struct sl_scope *sl_scope_cause(struct sl_scope *scope) {
-  while (!scope->cancelled) scope = scope->parent;
-  return scope;
+  struct sl_scope *cause = NULL;
+  for (; scope != NULL; scope = scope->shield ? NULL : scope->parent)
+    if (scope->cancelled) cause = scope;
+  return cause;
 }

@@ -35,6 +35,7 @@ struct sl_scope {
   bool shield;             /* nothing from above comes in */
   bool owns_ref;           /* error_ref is released with the scope */
   bool fixed;              /* only the C call that entered it leaves it */
+  bool group;              /* a group's: left by group.c */
   bool timed;              /* it has a deadline: it will end by itself */
 };
 
@@ -50,7 +51,9 @@ void sl_scope_fini(struct sl_scope *scope);
 bool sl_scope_cancel(struct sl_scope *scope,
                      void (*deliver)(struct sl_scope *));
 
-/* The nearest scope that is cancelled itself; `scope` must be effective. */
+/* The outermost scope that is cancelled itself and reaches `scope`, which
+   must be effective: an inner deadline does not hide a cancellation from
+   outside. */
 struct sl_scope *sl_scope_cause(struct sl_scope *scope);
 
 /* Whether a cancellation that reached the edge of `scope` ends there. */

@@ -56,12 +56,12 @@ static int acquire(lua_State *L) {
    allocates nothing. */
 static int release(lua_State *L) {
   struct semaphore *semaphore = check_semaphore(L);
+  if (semaphore->value == semaphore->bound)
+    return luaL_error(L, "semaphore released too many times");
   if (!sl_list_empty(&semaphore->waiters)) {
     sl_task_wake(sl_task_of(semaphore->waiters.next), SL_WOKEN);
     return 0;
   }
-  if (semaphore->value == semaphore->bound)
-    return luaL_error(L, "semaphore released too many times");
   semaphore->value++;
   return 0;
 }

@@ -36,7 +36,8 @@
 
 SL_EXPORT int luaopen_sluice_core(lua_State *L);
 
-static const char box_key; /* registry: the loop's userdata */
+/* Keys of the registry: the loop's userdata, the module's table. */
+static const char box_key, module_key;
 
 static int collect_loop(lua_State *L) {
   struct sl_loop **box = lua_touserdata(L, 1);
@@ -68,7 +69,10 @@ static struct sl_loop *new_loop(lua_State *L) {
 }
 
 int luaopen_sluice_core(lua_State *L) {
-  struct sl_loop *loop = new_loop(L);
+  struct sl_loop *loop;
+  /* Opened again, by another name or path: a state has one loop. */
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &module_key) == LUA_TTABLE) return 1;
+  loop = new_loop(L);
   lua_newtable(L);
   sl_clock_open(L, loop);
   sl_tasks_open(L, loop);
@@ -92,5 +96,7 @@ int luaopen_sluice_core(lua_State *L) {
   sl_queue_open(L, loop);
   sl_heapobj_open(L, loop);
   sl_testing_open(L, loop);
+  lua_pushvalue(L, -1);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &module_key);
   return 1;
 }

@@ -23,12 +23,12 @@ const struct sl_class sl_task_class = {"sluice.Task",
                                        sizeof(struct sl_task)};
 
 /* Their addresses are keys of the registry. */
-static const char anchors_key, loop_key, names_key;
+static const char loop_key, names_key;
 
 /* -- slots: what keeps tasks and coroutines from being collected -- */
 
-void sl_tasks_push_anchors(lua_State *L) {
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &anchors_key);
+void sl_tasks_push_anchors(lua_State *L, const struct sl_tasks *tasks) {
+  lua_rawgeti(L, LUA_REGISTRYINDEX, tasks->anchors_ref);
 }
 
 /* A free slot, which is not taken until sl_take_slot. Throws: memory. */
@@ -56,7 +56,7 @@ static void take_slot(struct sl_tasks *tasks, uint32_t slot) {
 /* Anchors the value on the top of L, and pops it. Throws: memory. */
 static uint32_t anchor(lua_State *L, struct sl_tasks *tasks) {
   uint32_t slot = find_slot(L, tasks);
-  sl_tasks_push_anchors(L);
+  sl_tasks_push_anchors(L, tasks);
   lua_insert(L, -2);
   lua_rawseti(L, -2, (lua_Integer)slot);
   lua_pop(L, 1);
@@ -138,15 +138,14 @@ struct sl_task *sl_task_new(lua_State *L, struct sl_loop *loop, int first,
   int nuv = n < 2 ? 2 : n;
   struct sl_task *task;
   uint32_t slot;
-  luaL_checkstack(L, 4, NULL);
   if (n >= USHRT_MAX) luaL_error(L, "too many arguments for a task");
   task = lua_newuserdatauv(L, sizeof *task, nuv);
   task->class = NULL; /* not a task until it is whole */
-  sl_class_push(L, &sl_task_class);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, tasks->class_ref);
   lua_setmetatable(L, -2);
   keep_arguments(L, first, n);
   slot = find_slot(L, tasks);
-  sl_tasks_push_anchors(L);
+  sl_tasks_push_anchors(L, tasks);
   lua_pushvalue(L, -2);
   lua_rawseti(L, -2, (lua_Integer)slot);
   lua_pop(L, 1);
@@ -160,8 +159,6 @@ struct sl_task *sl_task_new(lua_State *L, struct sl_loop *loop, int first,
   note_place(L, tasks, task);
   tasks->live++;
   if (ready) sl_loop_ready(loop, &task->link);
-  lua_replace(L, first);
-  lua_settop(L, first);
   return task;
 }
 
@@ -170,7 +167,7 @@ void sl_task_launch(struct sl_task *task) {
 }
 
 void sl_task_push(lua_State *L, const struct sl_task *task) {
-  sl_tasks_push_anchors(L);
+  sl_tasks_push_anchors(L, task->loop->tasks);
   lua_rawgeti(L, -1, (lua_Integer)task->slot);
   lua_remove(L, -2);
 }
@@ -249,6 +246,7 @@ static void keep_error(lua_State *L, struct sl_task *task) {
 
 int sl_task_push_values(lua_State *L, struct sl_task *task, int index) {
   int n = (int)task->nvalues;
+  if (n == 0) return 0;
   if (!lua_checkstack(L, n + 1)) luaL_error(L, "too many results");
   if (n <= task->nuv) {
     for (int i = 1; i <= n; i++) lua_getiuservalue(L, index, i);
@@ -280,7 +278,31 @@ int sl_task_push_outcome(lua_State *L, struct sl_task *task, int index) {
   lua_getiuservalue(L, index, 2);
   sl_task_keep_traceback(L, task->loop, -2, -1);
   lua_pop(L, 1);
+  return sl_task_rethrow(L, task->loop);
+}
+
+/* The C function at a level of the stack, or NULL. */
+static lua_CFunction function_at(lua_State *L, int level) {
+  lua_Debug ar;
+  lua_CFunction function;
+  if (!lua_getstack(L, level, &ar) || !lua_getinfo(L, "f", &ar)) return NULL;
+  function = lua_tocfunction(L, -1);
+  lua_pop(L, 1);
+  return function;
+}
+
+int sl_task_rethrow(lua_State *L, struct sl_loop *loop) {
+  luaL_checkstack(L, 2, NULL);
+  loop->tasks->rethrower = function_at(L, 0);
   return lua_error(L);
+}
+
+/* Whether the error being handled is raised once more by a function of ours:
+   an equal text alone may be another error. */
+static bool is_rethrown(lua_State *L, struct sl_tasks *tasks) {
+  lua_CFunction rethrower = tasks->rethrower;
+  tasks->rethrower = NULL;
+  return rethrower != NULL && rethrower == function_at(L, 1);
 }
 
 int sl_task_traceback(lua_State *L) {
@@ -294,7 +316,7 @@ int sl_task_traceback(lua_State *L) {
   if (task == NULL || loop->tasks->hooks.own_cancel(L, task, 1)) return 1;
   sl_task_push(L, task);
   lua_getiuservalue(L, -1, 1);
-  same = lua_rawequal(L, -1, 1) &&
+  same = is_rethrown(L, loop->tasks) && lua_rawequal(L, -1, 1) &&
          lua_getiuservalue(L, -2, 2) == LUA_TSTRING;
   lua_settop(L, 2);
   if (same) { /* raised again: the first place is the one to tell */
@@ -379,7 +401,7 @@ static bool load(struct sl_tasks *tasks, struct sl_task *task) {
   int n = (int)task->nvalues;
   if (!borrow_coroutine(tasks, task)) return false;
   co = task->co;
-  if (!lua_checkstack(co, n + 4)) {
+  if (n > LUA_MINSTACK / 2 && !lua_checkstack(co, n + 4)) {
     return_coroutine(tasks, task, true);
     lua_pushliteral(L, "not enough memory");
     return false;
@@ -388,7 +410,8 @@ static bool load(struct sl_tasks *tasks, struct sl_task *task) {
   lua_rawgeti(L, tasks->anchors, (lua_Integer)task->slot);
   lua_xmove(L, co, 2);
   lua_pushcfunction(co, sl_task_traceback);
-  for (int i = 1; i <= n; i++) {
+  lua_getiuservalue(co, 2, 1); /* the function: it lives as long as we do */
+  for (int i = 2; i <= n; i++) {
     lua_getiuservalue(co, 2, i);
     lua_pushnil(co);
     lua_setiuservalue(co, 2, i);
@@ -530,7 +553,7 @@ void sl_task_each(struct sl_loop *loop,
                   void (*fn)(struct sl_task *task, void *arg), void *arg,
                   lua_State *L) {
   struct sl_tasks *tasks = loop->tasks;
-  sl_tasks_push_anchors(L);
+  sl_tasks_push_anchors(L, tasks);
   for (uint32_t slot = 1; slot <= tasks->nslots; slot++) {
     lua_rawgeti(L, -1, (lua_Integer)slot);
     struct sl_task *task = sl_test(L, -1, &sl_task_class);
@@ -550,7 +573,7 @@ void sl_tasks_open(lua_State *L, struct sl_loop *loop) {
   if (tasks->pool == NULL) luaL_error(L, "not enough memory");
   sl_scope_init(&tasks->root, NULL, NULL, false);
   lua_newtable(L);
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &anchors_key);
+  tasks->anchors_ref = luaL_ref(L, LUA_REGISTRYINDEX);
   lua_pushlightuserdata(L, loop);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &loop_key);
   open_names(L);

@@ -49,7 +49,8 @@ enum sl_wake {
   SL_REFUSED, /* an error, whose value was left on the waiter's stack */
   /* from here on the wait raises */
   SL_WAS_CANCELLED,
-  SL_DEADLOCKED
+  SL_DEADLOCKED,
+  SL_NOT_WOKEN /* parked: whoever sees it was resumed by hand */
 };
 
 struct sl_task;
@@ -109,6 +110,9 @@ struct sl_task {
 
 /* What upper rooms do at the turns of a task's life. */
 struct sl_task_hooks {
+  /* Its group is left without its body having ended: dropped, closed by
+     hand. No Lua. */
+  void (*orphan)(struct sl_scope *scope);
   /* Leaves the scopes that the body left open. No Lua. */
   void (*unwind)(struct sl_task *task, struct sl_scope *down_to);
   /* The body has ended, its outcome is kept; in its coroutine. May throw. */
@@ -132,6 +136,8 @@ struct sl_task_hooks {
 struct sl_tasks {
   lua_State *L;      /* where run was called; from here tasks are resumed */
   int anchors;       /* index in L of the table that keeps tasks alive */
+  int anchors_ref;   /* of that table, in the registry */
+  int class_ref;     /* of the metatable of tasks, in the registry */
   int body;          /* index in L of the function each coroutine starts */
   uint32_t live;     /* tasks that have not ended */
   uint32_t main_left; /* 1 until main has ended */
@@ -151,6 +157,7 @@ struct sl_tasks {
   uint32_t nsources;
   struct sl_limit *free_limits; /* scopes with a deadline, at rest */
   struct sl_limit_chunk *limit_chunks;
+  lua_CFunction rethrower; /* the function that raised an error once more */
   uint64_t probe_count; /* checkpoints that main met; see testing */
   uint64_t probe_at;    /* cancel main at this one, 0: not */
   bool probing;
@@ -164,7 +171,7 @@ void sl_tasks_open(lua_State *L, struct sl_loop *loop);
 void sl_tasks_free(lua_State *L, struct sl_loop *loop);
 
 /* Creates a task of the function at `first` and the arguments above it in
-   L; pops them and leaves the task. `ready`: it starts at the creator's next
+   L; leaves the task above them. `ready`: it starts at the creator's next
    checkpoint; else somebody must start it (sl_task_launch). One userdata is
    allocated. Throws: memory, then nothing has changed. */
 struct sl_task *sl_task_new(lua_State *L, struct sl_loop *loop, int first,
@@ -182,7 +189,7 @@ void sl_task_withdraw(struct sl_task *task);
 void sl_task_drop(struct sl_task *task);
 
 /* Pushes the table that keeps live tasks. */
-void sl_tasks_push_anchors(lua_State *L);
+void sl_tasks_push_anchors(lua_State *L, const struct sl_tasks *tasks);
 
 /* Pushes the userdata of a live task. */
 void sl_task_push(lua_State *L, const struct sl_task *task);
@@ -194,9 +201,12 @@ const char *sl_task_push_name(lua_State *L, const struct sl_task *task,
 void sl_task_set_name(lua_State *L, struct sl_task *task, int name);
 
 /* Keeps a traceback (at `trace`, may be nil) with the running task, for the
-   error at `err` that is about to be raised in it once more. */
+   error at `err` that is about to be raised in it. */
 void sl_task_keep_traceback(lua_State *L, struct sl_loop *loop, int err,
                             int trace);
+
+/* Raises the error on the top once more: the traceback kept stays. */
+int sl_task_rethrow(lua_State *L, struct sl_loop *loop);
 
 /* Pushes the results of the ended task at `index`, throws its error. Returns
    how many. */

@@ -77,6 +77,16 @@ static uint64_t latest_ns(struct sl_loop *loop) {
 #endif
 }
 
+static void arm(struct sl_limit *limit, struct sl_task *task) {
+  uint64_t now_ns = sl_loop_now(task->loop);
+  uint64_t from_ns =
+      limit->entered_ns < now_ns ? limit->entered_ns : now_ns;
+  limit->unarmed = false;
+  task->unarmed--;
+  sl_clock_arm(task->loop, &limit->deadline,
+               sl_clock_after(from_ns, limit->ns));
+}
+
 static void set_deadline(struct sl_limit *limit, struct sl_task *task,
                          uint64_t ns) {
   limit->ns = ns;
@@ -85,6 +95,8 @@ static void set_deadline(struct sl_limit *limit, struct sl_task *task,
   if (limit->unarmed) {
     limit->entered_ns = latest_ns(task->loop);
     task->unarmed++;
+    /* Set by another task, while the owner may be waiting already. */
+    if (sl_unlikely(task != task->loop->current)) arm(limit, task);
   }
   if (ns == 0) sl_cancel_scope(task->loop, &limit->scope, SL_FOR_TIMEOUT);
 }
@@ -128,22 +140,17 @@ static void leave_innermost(struct sl_task *task) {
 /* Leaves scopes until `down_to` is innermost: guards that a script did not
    close end with what is around them. */
 static void unwind(struct sl_task *task, struct sl_scope *down_to) {
-  while (task->scope != down_to) leave_innermost(task);
+  while (task->scope != down_to) {
+    if (task->scope->group)
+      task->loop->tasks->hooks.orphan(task->scope);
+    else
+      leave_innermost(task);
+  }
 }
 
 static void leave(struct sl_task *task, struct sl_limit *limit) {
   unwind(task, &limit->scope);
   leave_innermost(task);
-}
-
-static void arm(struct sl_limit *limit, struct sl_task *task) {
-  uint64_t now_ns = sl_loop_now(task->loop);
-  uint64_t from_ns =
-      limit->entered_ns < now_ns ? limit->entered_ns : now_ns;
-  limit->unarmed = false;
-  task->unarmed--;
-  sl_clock_arm(task->loop, &limit->deadline,
-               sl_clock_after(from_ns, limit->ns));
 }
 
 static void arm_scopes(struct sl_task *task) {
@@ -157,6 +164,16 @@ static void arm_scopes(struct sl_task *task) {
 }
 
 /* -- wait_for, shield, pcall -- */
+
+/* The error on the top leaves a scope that does not absorb it. If it is the
+   task's own cancellation, the scope outside has the last word on why. */
+static int pass_on(lua_State *L, struct sl_task *task) {
+  if (sl_cancel_own(L, task, -1)) {
+    sl_cancel_push(L, task);
+    return lua_error(L);
+  }
+  return sl_task_rethrow(L, task->loop);
+}
 
 static bool failed(int status) {
   return status != LUA_OK && status != LUA_YIELD;
@@ -173,7 +190,7 @@ static int k_wait_for(lua_State *L, int status, lua_KContext ctx) {
   timed_out = sl_scope_absorbs(&limit->scope) && sl_cancel_test(L, -1);
   leave(task, limit);
   if (timed_out) return sl_fail(L, "timeout");
-  return lua_error(L);
+  return pass_on(L, task);
 }
 
 /* sluice.wait_for(seconds, fn, ...): runs fn(...) in this task under a
@@ -198,8 +215,9 @@ static int wait_for(lua_State *L) {
 
 static int k_shield(lua_State *L, int status, lua_KContext ctx) {
   struct sl_limit *limit = (struct sl_limit *)ctx;
-  leave(limit->scope.task, limit);
-  if (failed(status)) return lua_error(L);
+  struct sl_task *task = limit->scope.task;
+  leave(task, limit);
+  if (failed(status)) return pass_on(L, task);
   return lua_gettop(L) - 1;
 }
 
@@ -226,7 +244,7 @@ static int k_pcall(lua_State *L, int status, lua_KContext ctx) {
   (void)ctx;
   if (!failed(status)) return lua_gettop(L);
   if (loop->current != NULL && sl_cancel_own(L, loop->current, -1))
-    return lua_error(L);
+    return lua_error(L); /* unchanged: no scope is left here */
   lua_pushboolean(L, 0);
   lua_insert(L, -2);
   return 2;

@@ -11,32 +11,76 @@ static int yield_k(lua_State *L, struct sl_task *task, lua_KFunction k) {
 
 /* -- where a task may wait -- */
 
+/* Pushes the name under which `require "sluice"` has the function on the
+   top, if it has. */
+static const char *exported_name(lua_State *L) {
+  int function = lua_gettop(L);
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  if (lua_getfield(L, -1, "sluice") != LUA_TTABLE) return NULL;
+  lua_pushnil(L);
+  while (lua_next(L, -2) != 0) {
+    if (lua_rawequal(L, -1, function) && lua_type(L, -2) == LUA_TSTRING) {
+      lua_pop(L, 1);
+      return lua_tostring(L, -1);
+    }
+    lua_pop(L, 1);
+  }
+  return NULL;
+}
+
 /* The name that the running C function was called by. */
 static const char *called_name(lua_State *L, lua_Debug *ar) {
-  if (lua_getstack(L, 0, ar) && lua_getinfo(L, "n", ar) && ar->name != NULL)
-    return ar->name;
-  return "?";
+  const char *name;
+  luaL_checkstack(L, 8, NULL);
+  if (!lua_getstack(L, 0, ar) || !lua_getinfo(L, "nf", ar)) return "?";
+  if (ar->name != NULL) return ar->name;
+  name = exported_name(L);
+  return name != NULL ? name : "?";
+}
+
+/* Raises at the caller of the function at `level` why it may not wait. */
+static SL_COLD SL_NORETURN void refuse(lua_State *L, struct sl_loop *loop,
+                                       const char *name, int level) {
+  struct sl_task *task = loop->current;
+  luaL_where(L, level);
+  if (task == NULL)
+    lua_pushfstring(L,
+                    "'%s' can wait, so it must be called in a task "
+                    "(a function run by sluice.run or create_task)",
+                    name);
+  else if (task->co != L)
+    lua_pushfstring(L,
+                    "'%s' can wait, so it cannot be called inside a plain "
+                    "coroutine: only the task's own can wait",
+                    name);
+  else
+    lua_pushfstring(L,
+                    "'%s' can wait, so it cannot be called where Lua cannot "
+                    "yield (inside table.sort, string.gsub, require…)",
+                    name);
+  lua_concat(L, 2);
+  lua_error(L);
+  for (;;) continue; /* never reached */
 }
 
 SL_COLD void sl_wait_refuse(lua_State *L, struct sl_loop *loop) {
   lua_Debug ar;
-  const char *name = called_name(L, &ar);
+  refuse(L, loop, called_name(L, &ar), 1);
+}
+
+static bool may_wait(lua_State *L, const struct sl_task *task) {
+  return task != NULL && task->co == L && lua_isyieldable(L);
+}
+
+/* checkpoint(name): for functions of the Lua layer that wait: raises where
+   `name` may not wait, at its caller's line, or a pending cancellation. */
+static int checkpoint(lua_State *L) {
+  struct sl_loop *loop = sl_loop_of(L);
   struct sl_task *task = loop->current;
-  if (task == NULL)
-    luaL_error(L,
-               "'%s' can wait, so it must be called in a task "
-               "(a function run by sluice.run or create_task)",
-               name);
-  if (task->co != L)
-    luaL_error(L,
-               "'%s' can wait, so it cannot be called inside a plain "
-               "coroutine: only the task's own can wait",
-               name);
-  luaL_error(L,
-             "'%s' can wait, so it cannot be called where Lua cannot yield "
-             "(inside table.sort, string.gsub, require, a metamethod of C)",
-             name);
-  for (;;) continue; /* never reached */
+  if (!may_wait(L, task)) refuse(L, loop, luaL_checkstring(L, 1), 2);
+  if (loop->tasks->probing) sl_wait_probe(task);
+  if (!task->scope->effective) return 0;
+  return sl_wait_pause_k(L, task, checkpoint);
 }
 
 void sl_wait_probe(struct sl_task *task) {
@@ -71,6 +115,8 @@ static void count_raise(lua_State *L, struct sl_task *task) {
 
 SL_COLD void sl_wait_raise(lua_State *L, struct sl_task *task) {
   luaL_checkstack(L, 4, NULL);
+  if (task->woken == SL_NOT_WOKEN)
+    luaL_error(L, "a task's coroutine cannot be resumed by hand");
   if (task->woken == SL_DEADLOCKED) {
     task->loop->tasks->hooks.push_deadlock(L, task);
   } else {
@@ -117,8 +163,7 @@ int sl_wait_yield_k(lua_State *L, struct sl_task *task, lua_KFunction k) {
 int sl_wait_park_k(lua_State *L, struct sl_task *task, struct sl_link *list,
                    const struct sl_wait_kind *kind, void *object,
                    uint64_t timeout_ns, lua_KFunction k) {
-  luaL_checkstack(L, 8, NULL); /* a waker may leave a value */
-  task->woken = SL_WOKEN;
+  task->woken = SL_NOT_WOKEN;
   task->kind = kind;
   task->object = object;
   task->state = SL_PARKED;
@@ -137,7 +182,7 @@ void sl_wait_arm_scopes(struct sl_task *task) {
 /* -- circles -- */
 
 /* Whether nothing but its holder can end the wait of a parked task. */
-static bool waits_for_ever(const struct sl_task *task) {
+bool sl_wait_for_ever(const struct sl_task *task) {
   const struct sl_scope *scope = task->scope;
   if (sl_deadline_armed(&task->deadline)) return false;
   for (; scope != NULL; scope = scope->shield ? NULL : scope->parent)
@@ -148,13 +193,22 @@ static bool waits_for_ever(const struct sl_task *task) {
 /* The task that `task` waits for, if it waits for that one for ever. */
 static struct sl_task *waited_for(struct sl_task *task) {
   if (task->state != SL_PARKED || task->kind->holder == NULL) return NULL;
-  return waits_for_ever(task) ? task->kind->holder(task) : NULL;
+  return sl_wait_for_ever(task) ? task->kind->holder(task) : NULL;
 }
 
 /* Whether `waiter` waits for `task` to end, among others. */
 static bool includes(struct sl_task *waiter, struct sl_task *task) {
   return waiter->state == SL_PARKED && waiter->kind->includes != NULL &&
-         waits_for_ever(waiter) && waiter->kind->includes(waiter, task);
+         sl_wait_for_ever(waiter) && waiter->kind->includes(waiter, task);
+}
+
+bool sl_wait_reaches(struct sl_task *from, struct sl_task *task) {
+  /* A condition that takes its lock again can close a circle that lacks
+     `task`, hence the bound. */
+  uint32_t hops = task->loop->tasks->live;
+  while (from != NULL && from != task && !includes(from, task))
+    from = hops-- > 0 ? waited_for(from) : NULL;
+  return from != NULL;
 }
 
 SL_COLD static void raise_cycle(lua_State *L, struct sl_task *task,
@@ -170,14 +224,9 @@ SL_COLD static void raise_cycle(lua_State *L, struct sl_task *task,
 
 void sl_wait_check_cycle(lua_State *L, struct sl_task *task,
                          struct sl_task *target, uint64_t timeout_ns) {
-  struct sl_task *next = target;
-  if (timeout_ns != SL_NEVER || next == NULL || next->state != SL_PARKED)
-    return;
-  /* The chain cannot run in a circle that lacks `task`: that one would have
-     been refused when it was about to close. */
-  while (next != NULL && next != task && !includes(next, task))
-    next = waited_for(next);
-  if (next != NULL && waits_for_ever(task)) raise_cycle(L, task, target);
+  if (timeout_ns != SL_NEVER || target == NULL) return;
+  if (sl_wait_reaches(target, task) && sl_wait_for_ever(task))
+    raise_cycle(L, task, target);
 }
 
 /* -- sleep -- */
@@ -202,7 +251,8 @@ static int sleep_for(lua_State *L) {
 }
 
 void sl_wait_open(lua_State *L, struct sl_loop *loop) {
-  static const luaL_Reg functions[] = {{"sleep", sleep_for}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+      {"sleep", sleep_for}, {"checkpoint", checkpoint}, {NULL, NULL}};
   sl_setfuncs(L, loop, functions);
   loop->tasks->hooks.probe = fire_probe;
 }

@@ -63,7 +63,9 @@ int sl_wait_yield_k(lua_State *L, struct sl_task *task, lua_KFunction k);
 
 /* Parks the task in `list` (NULL: in none, only its deadline wakes it) and
    yields. `k` runs when it was woken, its ctx is the task. `object` is what
-   it waits at, for the dump and the search for deadlocks. */
+   it waits at, for the dump and the search for deadlocks. A waker may leave
+   two values on the stack: who parks in a continuation, above results of a
+   call, sees to the room. */
 int sl_wait_park_k(lua_State *L, struct sl_task *task, struct sl_link *list,
                    const struct sl_wait_kind *kind, void *object,
                    uint64_t timeout_ns, lua_KFunction k);
@@ -80,6 +82,12 @@ static inline enum sl_wake sl_wait_outcome(lua_State *L,
   if (sl_unlikely(task->woken >= SL_WAS_CANCELLED)) sl_wait_raise(L, task);
   return (enum sl_wake)task->woken;
 }
+
+/* Whether no deadline ends what the task waits for, or is about to. */
+bool sl_wait_for_ever(const struct sl_task *task);
+
+/* Whether `from` is `task`, or waits for ever, by way of others, for it. */
+bool sl_wait_reaches(struct sl_task *from, struct sl_task *task);
 
 /* Throws if parking `task` for `target` (a task that alone can wake it)
    would close a circle of tasks that wait for each other for ever. */

@@ -7,6 +7,7 @@
 
 struct watched {
   struct sl_watch watch;
+  struct sl_task *task; /* the set's list keeps it */
   struct set *set;
   uint32_t index; /* in the list of tasks, from 1 */
 };
@@ -18,6 +19,8 @@ struct set {
   struct sl_link waiters; /* tasks parked in next */
   uint32_t left;          /* nodes not yet returned by next */
   uint32_t n;
+  bool all;     /* whoever waits needs every task, not just the next */
+  bool checked; /* for circles, when first parked */
   struct watched at[];
 };
 
@@ -37,6 +40,7 @@ static void watch_task(struct set *set, uint32_t index,
                        struct sl_task *task) {
   struct watched *node = &set->at[index - 1];
   node->set = set;
+  node->task = task;
   node->index = index;
   node->watch.ended = on_ended;
   if (task->state == SL_ENDED)
@@ -45,10 +49,11 @@ static void watch_task(struct set *set, uint32_t index,
     sl_list_push(&task->watches, &node->watch.link);
 }
 
-/* watch(list): a set over a list of distinct tasks, which it keeps. */
+/* watch(list, all): a set over a list of distinct tasks, which it keeps. */
 static int watch(lua_State *L) {
   lua_Unsigned n;
   struct set *set;
+  lua_settop(L, 2);
   luaL_checktype(L, 1, LUA_TTABLE);
   n = lua_rawlen(L, 1);
   for (lua_Unsigned i = 1; i <= n; i++) {
@@ -64,6 +69,7 @@ static int watch(lua_State *L) {
   set->class = &set_class;
   set->loop = sl_loop_of(L);
   set->n = set->left = (uint32_t)n;
+  set->all = lua_toboolean(L, 2);
   for (uint32_t i = 0; i < set->n; i++)
     sl_link_init(&set->at[i].watch.link);
   lua_pushvalue(L, 1);
@@ -90,7 +96,27 @@ static int take_ended(lua_State *L, struct set *set) {
   return 2;
 }
 
-static const struct sl_wait_kind next_kind = {"wait", NULL, NULL, NULL};
+/* Whether the waiter needs the end of `task`. */
+static bool includes(struct sl_task *waiter, struct sl_task *task) {
+  const struct set *set = waiter->object;
+  for (uint32_t i = 0; set->all && i < set->n; i++)
+    if (set->at[i].task == task && task->state != SL_ENDED) return true;
+  return false;
+}
+
+static const struct sl_wait_kind next_kind = {"tasks to end", NULL, NULL,
+                                              includes};
+
+/* Throws if a task of the set waits for the one that is about to wait for
+   all of them. */
+static void check_circle(lua_State *L, struct set *set,
+                         struct sl_task *task, uint64_t timeout_ns) {
+  if (set->checked || !set->all || timeout_ns != SL_NEVER) return;
+  set->checked = true;
+  for (uint32_t i = 0; i < set->n; i++)
+    if (set->at[i].task->state == SL_PARKED)
+      sl_wait_check_cycle(L, task, set->at[i].task, timeout_ns);
+}
 
 static int k_next(lua_State *L, int status, lua_KContext ctx) {
   struct set *set = lua_touserdata(L, 1);
@@ -114,6 +140,7 @@ static int next(lua_State *L) {
     return 1;
   }
   if (timeout_ns == 0) return sl_fail(L, "timeout");
+  check_circle(L, set, task, timeout_ns);
   return sl_wait_park_k(L, task, &set->waiters, &next_kind, set, timeout_ns,
                         k_next);
 }

@@ -1,0 +1,391 @@
+/*
+** stream.c: see stream.h. The machinery; what scripts call is in
+** stream_io.c.
+*/
+#include "stream.h"
+
+#include <string.h>
+
+enum {
+  FIRST_CHUNK = 4096,
+  LAST_CHUNK = 65536,
+  KEEP = 65536 /* a larger buffer is freed when it is empty */
+};
+
+static const uint64_t FLUSH_NS = UINT64_C(30000000000);
+static const uint64_t DRAIN_NS = UINT64_C(2000000000);
+
+static struct sl_stream *stream_of(const void *uv) {
+  return (struct sl_stream *)sl_handle_of(uv);
+}
+
+static void step_close(struct sl_stream *stream);
+
+/* -- flushing before the kernel is asked -- */
+
+struct sl_flusher {
+  struct sl_handle handle; /* a uv_prepare_t; first */
+  struct sl_link streams;  /* that have something to flush */
+};
+
+static const char flusher_key; /* registry: the loop's flusher */
+
+static void on_prepare(uv_prepare_t *prepare) {
+  struct sl_flusher *flusher = (struct sl_flusher *)sl_handle_of(prepare);
+  while (!sl_list_empty(&flusher->streams)) {
+    struct sl_link *link = sl_list_pop(&flusher->streams);
+    sl_stream_flush(sl_container(link, struct sl_stream, pending));
+  }
+  uv_prepare_stop(prepare);
+}
+
+static void free_flusher(struct sl_handle *handle) {
+  struct sl_flusher *flusher = (struct sl_flusher *)handle;
+  while (!sl_list_empty(&flusher->streams)) sl_list_pop(&flusher->streams);
+}
+
+struct sl_flusher *sl_stream_flusher(lua_State *L) {
+  struct sl_flusher *flusher;
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &flusher_key);
+  flusher = lua_touserdata(L, -1);
+  lua_pop(L, 1);
+  return flusher;
+}
+
+static void open_flusher(lua_State *L, struct sl_loop *loop) {
+  struct sl_flusher *flusher =
+      sl_handle_new(loop, sl_memory_of(L), sizeof *flusher);
+  if (flusher == NULL) luaL_error(L, "not enough memory");
+  sl_link_init(&flusher->streams);
+  flusher->handle.fini = free_flusher;
+  uv_prepare_init(&loop->uv, &flusher->handle.uv.prepare);
+  sl_handle_opened(&flusher->handle);
+  uv_unref(&flusher->handle.uv.any);
+  lua_pushlightuserdata(L, flusher);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &flusher_key);
+}
+
+void sl_stream_flush_soon(struct sl_stream *stream) {
+  if (sl_link_linked(&stream->pending)) return;
+  sl_list_push(&stream->flusher->streams, &stream->pending);
+  uv_prepare_start(&stream->flusher->handle.uv.prepare, on_prepare);
+}
+
+/* -- birth and death -- */
+
+static void free_stream(struct sl_handle *handle) {
+  struct sl_stream *stream = (struct sl_stream *)handle;
+  stream->state = SL_STREAM_CLOSED;
+  if (stream->gone != NULL) stream->gone(stream);
+  sl_link_unlink(&stream->link);
+  sl_link_unlink(&stream->pending);
+  if (stream->reserved && handle->loop->clock != NULL) {
+    sl_clock_disarm(handle->loop, &stream->deadline);
+    sl_clock_release(handle->loop);
+  }
+  sl_bytes_fini(&stream->in);
+  sl_bytes_fini(&stream->out);
+  sl_bytes_fini(&stream->sending);
+}
+
+static void on_too_late(struct sl_deadline *deadline) {
+  struct sl_stream *stream =
+      sl_container(deadline, struct sl_stream, deadline);
+  stream->state = SL_STREAM_CLOSED;
+  sl_handle_close(&stream->handle);
+}
+
+struct sl_stream *sl_stream_new(struct sl_loop *loop,
+                                struct sl_memory memory,
+                                struct sl_flusher *flusher) {
+  struct sl_stream *stream = sl_handle_new(loop, memory, sizeof *stream);
+  if (stream == NULL) return NULL;
+  stream->handle.fini = free_stream;
+  stream->flusher = flusher;
+  stream->chunk = FIRST_CHUNK;
+  stream->limit = SL_STREAM_HIGH;
+  sl_link_init(&stream->link);
+  sl_link_init(&stream->pending);
+  sl_link_init(&stream->writers);
+  sl_link_init(&stream->finishers);
+  sl_deadline_init(&stream->deadline, on_too_late);
+  sl_bytes_init(&stream->in, memory.alloc, memory.ud);
+  sl_bytes_init(&stream->out, memory.alloc, memory.ud);
+  sl_bytes_init(&stream->sending, memory.alloc, memory.ud);
+  return stream;
+}
+
+struct sl_box *sl_stream_push_box(lua_State *L, struct sl_loop *loop) {
+  struct sl_box *box = sl_object_new(L, &sl_stream_class, 0);
+  sl_clock_reserve(L, loop);
+  return box;
+}
+
+void sl_stream_fill_box(struct sl_box *box, struct sl_stream *stream) {
+  stream->reserved = true;
+  sl_box_fill(box, &stream->handle);
+}
+
+static void wake_reader(struct sl_stream *stream, enum sl_wake why) {
+  struct sl_task *task = stream->reader;
+  if (task == NULL) return;
+  stream->reader = NULL;
+  sl_task_wake(task, why);
+}
+
+static void wake_all(struct sl_link *list) {
+  while (!sl_list_empty(list))
+    sl_task_wake(sl_task_of(list->next), SL_WOKEN);
+}
+
+/* -- reading -- */
+
+static void on_alloc(uv_handle_t *uv, size_t suggested, uv_buf_t *buffer) {
+  struct sl_stream *stream = stream_of(uv);
+  struct sl_bytes *in = &stream->in;
+  size_t room;
+  (void)suggested;
+  *buffer = uv_buf_init(NULL, 0);
+  if (stream->state != SL_STREAM_OPEN) sl_bytes_clear(in);
+  if (!sl_bytes_reserve(in, stream->chunk)) return;
+  room = in->cap - in->start - in->len;
+  if (room > LAST_CHUNK) room = LAST_CHUNK;
+  *buffer = uv_buf_init(in->data + in->len, (unsigned)room);
+}
+
+static void stop_reading(struct sl_stream *stream) {
+  if (stream->reading) uv_read_stop(&stream->handle.uv.stream);
+  stream->reading = false;
+}
+
+/* The peer is done, or the connection is. */
+static void end_reading(struct sl_stream *stream, int why) {
+  stream->end = why == UV_ENOBUFS ? UV_ENOMEM : why;
+  stop_reading(stream);
+  if (stream->state == SL_STREAM_DRAINING) step_close(stream);
+  wake_reader(stream, SL_WOKEN);
+}
+
+static void on_read(uv_stream_t *uv, ssize_t n, const uv_buf_t *buffer) {
+  struct sl_stream *stream = stream_of(uv);
+  struct sl_bytes *in = &stream->in;
+  if (n == 0) return;
+  if (n < 0) {
+    end_reading(stream, (int)n);
+    return;
+  }
+  if (stream->state != SL_STREAM_OPEN) return; /* swallowed */
+  in->len += (size_t)n;
+  if ((size_t)n == buffer->len && stream->chunk < LAST_CHUNK)
+    stream->chunk *= 2;
+  if (in->len >= SL_STREAM_HIGH && in->len >= stream->want)
+    stop_reading(stream);
+  if (in->len >= stream->want) wake_reader(stream, SL_WOKEN);
+}
+
+static void start_reading(struct sl_stream *stream) {
+  int error;
+  if (stream->reading || stream->end != 0) return;
+  error = uv_read_start(&stream->handle.uv.stream, on_alloc, on_read);
+  if (error == 0)
+    stream->reading = true;
+  else
+    stream->end = error;
+}
+
+void sl_stream_consume(struct sl_stream *stream, size_t n) {
+  sl_bytes_consume(&stream->in, n);
+  stream->scanned = 0;
+  if (stream->in.len == 0) sl_bytes_trim(&stream->in, KEEP * 2);
+}
+
+void sl_stream_abandon_read(struct sl_task *task, enum sl_wake why) {
+  struct sl_stream *stream = task->object;
+  stream->reader = NULL;
+  sl_task_wake(task, why);
+}
+
+int sl_stream_park_reader_k(lua_State *L, struct sl_stream *stream,
+                            struct sl_task *task, size_t want,
+                            const struct sl_wait_kind *kind,
+                            uint64_t timeout_ns, lua_KFunction k) {
+  if (stream->reader != NULL)
+    return luaL_error(L, "another task is reading this stream");
+  stream->want = want;
+  start_reading(stream);
+  if (stream->end != 0) return sl_wait_yield_k(L, task, k);
+  stream->reader = task;
+  return sl_wait_park_k(L, task, NULL, kind, stream, timeout_ns, k);
+}
+
+/* -- writing -- */
+
+static void on_written(uv_write_t *request, int status);
+
+/* Nothing can be written any more: what is queued is lost. */
+static void break_writing(struct sl_stream *stream, int why) {
+  if (stream->broken == 0) stream->broken = why;
+  sl_bytes_clear(&stream->out);
+  wake_all(&stream->writers);
+  wake_all(&stream->finishers);
+}
+
+/* Gives `out` to libuv; nothing is in flight. */
+static void start_write(struct sl_stream *stream) {
+  struct sl_bytes empty = stream->sending;
+  uv_buf_t buffer;
+  int error;
+  stream->sending = stream->out;
+  stream->out = empty;
+  buffer = uv_buf_init(stream->sending.data, (unsigned)stream->sending.len);
+  error = uv_write(&stream->write, &stream->handle.uv.stream, &buffer, 1,
+                   on_written);
+  if (error == 0) {
+    stream->writing = true;
+  } else {
+    sl_bytes_clear(&stream->sending);
+    break_writing(stream, error);
+  }
+}
+
+static void on_fin_sent(uv_shutdown_t *request, int status) {
+  struct sl_stream *stream = stream_of(request->handle);
+  if (stream->state == SL_STREAM_CLOSED) return;
+  stream->fin_sent = true;
+  if (status < 0) break_writing(stream, status);
+  wake_all(&stream->finishers);
+  step_close(stream);
+}
+
+/* All that was queued is written or lost. */
+static void drained(struct sl_stream *stream) {
+  if (stream->ending && stream->broken == 0 && !stream->fin_sent) {
+    int error = uv_shutdown(&stream->fin, &stream->handle.uv.stream,
+                            on_fin_sent);
+    if (error < 0) break_writing(stream, error);
+  }
+  step_close(stream);
+}
+
+static void on_written(uv_write_t *request, int status) {
+  struct sl_stream *stream = stream_of(request->handle);
+  stream->writing = false;
+  sl_bytes_clear(&stream->sending);
+  sl_bytes_trim(&stream->sending, KEEP);
+  if (stream->state == SL_STREAM_CLOSED) return;
+  if (status < 0)
+    break_writing(stream, status);
+  else if (stream->out.len > 0)
+    start_write(stream);
+  if (!sl_stream_above(stream)) wake_all(&stream->writers);
+  if (!stream->writing) drained(stream);
+}
+
+/* What the kernel took of the bytes at once. */
+static size_t try_write(struct sl_stream *stream, const char *data,
+                        size_t len) {
+  uv_buf_t buffer = uv_buf_init((char *)data, (unsigned)len);
+  int n = uv_try_write(&stream->handle.uv.stream, &buffer, 1);
+  if (n >= 0) return (size_t)n;
+  if (n != UV_EAGAIN) break_writing(stream, n);
+  return 0;
+}
+
+void sl_stream_flush(struct sl_stream *stream) {
+  struct sl_bytes *out = &stream->out;
+  if (sl_link_linked(&stream->pending)) sl_link_unlink(&stream->pending);
+  if (stream->writing || out->len == 0) return;
+  if (stream->broken == 0)
+    sl_bytes_consume(out, try_write(stream, out->data, out->len));
+  if (stream->broken != 0)
+    sl_bytes_clear(out);
+  else if (out->len > 0)
+    start_write(stream);
+  else
+    sl_bytes_trim(out, KEEP);
+}
+
+void sl_stream_send(struct sl_stream *stream, const char *data, size_t len) {
+  if (stream->broken != 0) return;
+  if (stream->out.len == 0 && !stream->writing) {
+    size_t n = try_write(stream, data, len);
+    data += n;
+    len -= n;
+  }
+  if (stream->broken != 0 || len == 0) return;
+  /* Some of it may have gone out, so there is no way back. */
+  if (!sl_bytes_append(&stream->out, data, len))
+    break_writing(stream, UV_ENOMEM);
+  else
+    sl_stream_flush(stream);
+}
+
+static const struct sl_wait_kind write_kind = {"Stream:write", NULL, NULL,
+                                               NULL};
+
+int sl_stream_park_writer_k(lua_State *L, struct sl_stream *stream,
+                            struct sl_task *task, uint64_t timeout_ns,
+                            lua_KFunction k) {
+  return sl_wait_park_k(L, task, &stream->writers, &write_kind, stream,
+                        timeout_ns, k);
+}
+
+void sl_stream_finish(struct sl_stream *stream) {
+  if (stream->ending) return;
+  stream->ending = true;
+  sl_stream_flush(stream);
+  if (!stream->writing) drained(stream);
+}
+
+/* -- the end -- */
+
+static void set_deadline(struct sl_stream *stream, uint64_t ns) {
+  struct sl_loop *loop = stream->handle.loop;
+  sl_clock_disarm(loop, &stream->deadline);
+  sl_clock_arm(loop, &stream->deadline,
+               sl_clock_after(sl_loop_now(loop), ns));
+}
+
+/* FLUSHING and DRAINING: goes on as far as it can. */
+static void step_close(struct sl_stream *stream) {
+  if (stream->state == SL_STREAM_FLUSHING && !stream->writing) {
+    if (stream->gentle && stream->broken == 0 && stream->end == 0) {
+      if (!stream->fin_sent) return; /* on_fin_sent comes here again */
+      stream->state = SL_STREAM_DRAINING;
+      set_deadline(stream, DRAIN_NS);
+      start_reading(stream);
+      if (stream->end == 0) return;
+    }
+    stream->state = SL_STREAM_CLOSED;
+  }
+  if (stream->state == SL_STREAM_DRAINING && stream->end != 0)
+    stream->state = SL_STREAM_CLOSED;
+  if (stream->state == SL_STREAM_CLOSED) sl_handle_close(&stream->handle);
+}
+
+void sl_stream_close(struct sl_stream *stream, bool gentle) {
+  if (stream->state != SL_STREAM_OPEN) return;
+  sl_handle_part(&stream->handle);
+  wake_reader(stream, SL_SHUT_DOWN);
+  wake_all(&stream->writers);
+  wake_all(&stream->finishers);
+  stop_reading(stream);
+  sl_stream_flush(stream);
+  stream->gentle = gentle;
+  if (!stream->reserved || stream->handle.loop->clock == NULL ||
+      (!gentle && !stream->writing)) {
+    stream->state = SL_STREAM_CLOSED;
+    sl_handle_close(&stream->handle);
+    return;
+  }
+  stream->state = SL_STREAM_FLUSHING;
+  set_deadline(stream, FLUSH_NS);
+  if (gentle) sl_stream_finish(stream);
+  step_close(stream);
+}
+
+void sl_stream_open_flusher(lua_State *L, struct sl_loop *loop);
+
+void sl_stream_open_flusher(lua_State *L, struct sl_loop *loop) {
+  open_flusher(L, loop);
+}

@@ -1,0 +1,150 @@
+/*
+** stream.h: connected sockets: bytes in, bytes out, an orderly end.
+**
+** The one idea: libuv's callbacks fill and drain buffers that belong to the
+** stream, and wake the task that waits for them to change. So a read that is
+** cancelled loses no byte, and what a write has queued goes out whoever is
+** cancelled. Reading stops when the buffer holds more than anybody wants;
+** writing is tried at once, and only what the kernel does not take is queued.
+**
+**            close             all is written, FIN sent       end, deadline
+**   OPEN ──────────► FLUSHING ────────────────────► DRAINING ─────► CLOSED
+**                        └── all is written (not gentle), deadline ────┘
+**
+** Only an OPEN stream has a box. FLUSHING and DRAINING need no task, and end
+** by a deadline of their own.
+**
+** Owns the buffers and one uv handle. Never parses. One task reads at a time.
+*/
+#ifndef SL_STREAM_H
+#define SL_STREAM_H
+
+#include "handle.h"
+#include "wait.h"
+
+enum {
+  SL_STREAM_HIGH = 65536 /* bytes: beyond it writers wait, reading stops */
+};
+
+enum sl_stream_state {
+  SL_STREAM_OPEN,
+  SL_STREAM_FLUSHING,
+  SL_STREAM_DRAINING,
+  SL_STREAM_CLOSED
+};
+
+struct sl_stream;
+
+/* Tries what a read asks for. Returns how many results it pushed; 0: it
+   needs stream->want bytes, or the end, and pushed nothing. */
+typedef int sl_read_fn(lua_State *L, struct sl_stream *stream);
+
+struct sl_stream {
+  struct sl_handle handle; /* first */
+  struct sl_link link;     /* among those accepted that nobody took */
+  struct sl_link pending;  /* among those that have something to flush */
+  struct sl_flusher *flusher;
+  void (*gone)(struct sl_stream *stream); /* it is about to be freed */
+  void *server;                           /* gone's; NULL: it connected */
+  struct sl_bytes in;      /* read and not yet taken */
+  struct sl_bytes out;     /* to be written, not yet given to libuv */
+  struct sl_bytes sending; /* in flight; does not move */
+  struct sl_task *reader;  /* parked until there are `want` bytes, or NULL */
+  sl_read_fn *read_fn;     /* what the reader tries */
+  struct sl_link writers;  /* parked until little enough is queued */
+  struct sl_link finishers; /* parked until all is written and FIN sent */
+  struct sl_task *connector; /* parked until it is connected, or NULL */
+  struct sl_deadline deadline; /* of FLUSHING and DRAINING */
+  size_t want;    /* bytes in `in` that wake the reader */
+  size_t scanned; /* bytes at the begin of `in` without a separator */
+  size_t chunk;   /* bytes to make room for before a read */
+  size_t limit;   /* bytes of a line, without its end */
+  int end;        /* what comes after `in`: UV_EOF, an error; 0: unknown */
+  int broken;     /* why nothing more can be written; 0: it can */
+  int connected;  /* what a connect came to */
+  uint8_t state;  /* enum sl_stream_state */
+  bool reading;
+  bool writing;   /* `sending` is in flight */
+  bool ending;    /* nothing more may be written: FIN when all is */
+  bool fin_sent;
+  bool gentle;    /* DRAINING follows FLUSHING */
+  bool reserved;  /* the clock has room for the deadline */
+  uv_write_t write;
+  uv_shutdown_t fin;
+  uv_connect_t connect;
+};
+
+extern const struct sl_class sl_stream_class;
+
+/* Makes the class and what flushes streams before the kernel is asked. */
+void sl_stream_open(lua_State *L, struct sl_loop *loop);
+
+struct sl_flusher *sl_stream_flusher(lua_State *L);
+
+/* A stream without a box whose uv handle is to be initialised; or NULL. */
+struct sl_stream *sl_stream_new(struct sl_loop *loop,
+                                struct sl_memory memory,
+                                struct sl_flusher *flusher);
+
+/* Pushes a box that stands for nothing, and reserves what an open stream
+   needs. Throws: memory. */
+struct sl_box *sl_stream_push_box(lua_State *L, struct sl_loop *loop);
+/* Ties it to the stream. Cannot fail. */
+void sl_stream_fill_box(struct sl_box *box, struct sl_stream *stream);
+
+/* The stream of a box, NULL if it is closed. */
+static inline struct sl_stream *sl_stream_of(const struct sl_box *box) {
+  return (struct sl_stream *)box->handle;
+}
+
+/* Closes it: everybody who waits for it is woken, what is queued is still
+   written. gentle: then tells the peer, and swallows what it still sends for
+   a while, so that it can read the last bytes before a reset. */
+void sl_stream_close(struct sl_stream *stream, bool gentle);
+
+/* -- reading -- */
+
+/* Drops the first n bytes of `in`. */
+void sl_stream_consume(struct sl_stream *stream, size_t n);
+
+/* Parks the task until there are `want` bytes in `in`, or stream->end. `k`
+   must look whether the stream is closed. Throws if another task reads. */
+int sl_stream_park_reader_k(lua_State *L, struct sl_stream *stream,
+                            struct sl_task *task, size_t want,
+                            const struct sl_wait_kind *kind,
+                            uint64_t timeout_ns, lua_KFunction k);
+
+/* The abandon function of every kind given to the above. */
+void sl_stream_abandon_read(struct sl_task *task, enum sl_wake why);
+
+/* -- writing -- */
+
+/* Writes what the kernel takes and queues a copy of the rest. What went
+   wrong is in stream->broken. */
+void sl_stream_send(struct sl_stream *stream, const char *data, size_t len);
+
+/* Writes what is in stream->out. */
+void sl_stream_flush(struct sl_stream *stream);
+
+/* Has it flushed before the loop next asks the kernel. */
+void sl_stream_flush_soon(struct sl_stream *stream);
+
+static inline size_t sl_stream_queued(const struct sl_stream *stream) {
+  return stream->out.len + stream->sending.len;
+}
+
+/* Whether a writer must wait. */
+static inline bool sl_stream_above(const struct sl_stream *stream) {
+  return sl_stream_queued(stream) > SL_STREAM_HIGH && stream->broken == 0;
+}
+
+/* Parks the task until little enough is queued, or it is broken. `k` must
+   look whether the stream is closed. */
+int sl_stream_park_writer_k(lua_State *L, struct sl_stream *stream,
+                            struct sl_task *task, uint64_t timeout_ns,
+                            lua_KFunction k);
+
+/* Nothing more will be written: sends FIN when all is. */
+void sl_stream_finish(struct sl_stream *stream);
+
+#endif
