@@ -344,7 +344,7 @@ static int raise_error(lua_State *L) {
   }
   sl_task_keep_traceback(L, sl_loop_of(L), 2, -1);
   lua_settop(L, 2);
-  return lua_error(L);
+  return sl_task_rethrow(L, sl_loop_of(L));
 }
 
 /* Pushes n values. Throws: memory; the ticket then still frees them. */
