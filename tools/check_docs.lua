@@ -11,9 +11,7 @@ local sluice = require "sluice"
 
 --- What is exported but not public, with the reason.
 local NOT_PUBLIC = {
-  ["sluice.is_task"] = "for the Lua layer",
-  ["sluice.watch"] = "for the Lua layer",
-  ["sluice.testing"] = "what sluice.testing is made of",
+  ["sluice.testing"] = "what the module sluice.testing is made of",
 }
 
 --- Documented fields that are nil until something happens.
@@ -390,6 +388,33 @@ local function check_links(path)
   end
 end
 
+-- -- the rooms of the design page --------------------------------------------
+
+local function rooms_of_design()
+  local rooms = {}
+  local section = read("docs/design.md"):match("\n## Layers\n(.-)\n## ")
+  for row in section:gmatch("\n|[^\n|]*|([^\n]*)") do
+    for room in row:gsub("%b()", ""):gmatch("`([%w_]+)`") do
+      rooms[room] = true
+    end
+  end
+  return rooms
+end
+
+local function check_rooms()
+  local rooms = rooms_of_design()
+  for _, path in ipairs(list_files "ls src/*.h src/*.c") do
+    local room = path:match("([^/]+)%.[ch]$")
+    if not rooms[room] then
+      check(false, "docs/design.md: no layer for %s", path)
+    end
+  end
+  for room in pairs(rooms) do
+    check(io.open("src/" .. room .. ".h") or io.open("src/" .. room .. ".c"),
+      "docs/design.md: there is no room %s", room)
+  end
+end
+
 -- -- main --------------------------------------------------------------------
 
 local documents = list_files "ls README.md CHANGELOG.md CONTRIBUTING.md \z
@@ -428,6 +453,7 @@ sluice.run(function()
   for name, make in pairs(RECORDS) do check_record(name, make) end
 end)
 for _, path in ipairs(documents) do check_links(path) end
+check_rooms()
 
 table.sort(failures)
 for _, message in ipairs(failures) do print(message) end
