@@ -39,7 +39,7 @@ function child.start(words)
       wait $!; echo $? >status
     } </dev/null >/dev/null 2>&1 &
   ]]):format(quote(dir), child.command(words)))
-  return setmetatable({ dir = dir, partial = "" }, child)
+  return setmetatable({ dir = dir, partial = "", patience = 2 }, child)
 end
 
 --- Its exit status, or nil as long as it runs.
@@ -86,9 +86,9 @@ end
 function child:__close()
   sluice.shield(function()
     if not self:status() then self:signal("TERM") end
-    if not self:wait(2) then
+    if not self:wait(self.patience) then
       self:signal("KILL")
-      self:wait(2)
+      self:wait(self.patience)
     end
   end)
   if self.file then self.file:close() end
