@@ -18,6 +18,7 @@
 #include "group.h"
 #include "heapobj.h"
 #include "lock.h"
+#include "net.h"
 #include "queue.h"
 #include "report.h"
 #include "run.h"
@@ -96,6 +97,7 @@ int luaopen_sluice_core(lua_State *L) {
   sl_queue_open(L, loop);
   sl_heapobj_open(L, loop);
   sl_testing_open(L, loop);
+  sl_net_open(L, loop);
   lua_pushvalue(L, -1);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &module_key);
   return 1;

@@ -52,7 +52,7 @@ struct sl_flusher *sl_stream_flusher(lua_State *L) {
   return flusher;
 }
 
-static void open_flusher(lua_State *L, struct sl_loop *loop) {
+void sl_stream_open_flusher(lua_State *L, struct sl_loop *loop) {
   struct sl_flusher *flusher =
       sl_handle_new(loop, sl_memory_of(L), sizeof *flusher);
   if (flusher == NULL) luaL_error(L, "not enough memory");
@@ -106,8 +106,10 @@ struct sl_stream *sl_stream_new(struct sl_loop *loop,
   stream->limit = SL_STREAM_HIGH;
   sl_link_init(&stream->link);
   sl_link_init(&stream->pending);
+  sl_link_init(&stream->readers);
   sl_link_init(&stream->writers);
   sl_link_init(&stream->finishers);
+  sl_link_init(&stream->connectors);
   sl_deadline_init(&stream->deadline, on_too_late);
   sl_bytes_init(&stream->in, memory.alloc, memory.ud);
   sl_bytes_init(&stream->out, memory.alloc, memory.ud);
@@ -124,13 +126,6 @@ struct sl_box *sl_stream_push_box(lua_State *L, struct sl_loop *loop) {
 void sl_stream_fill_box(struct sl_box *box, struct sl_stream *stream) {
   stream->reserved = true;
   sl_box_fill(box, &stream->handle);
-}
-
-static void wake_reader(struct sl_stream *stream, enum sl_wake why) {
-  struct sl_task *task = stream->reader;
-  if (task == NULL) return;
-  stream->reader = NULL;
-  sl_task_wake(task, why);
 }
 
 static void wake_all(struct sl_link *list) {
@@ -163,7 +158,7 @@ static void end_reading(struct sl_stream *stream, int why) {
   stream->end = why == UV_ENOBUFS ? UV_ENOMEM : why;
   stop_reading(stream);
   if (stream->state == SL_STREAM_DRAINING) step_close(stream);
-  wake_reader(stream, SL_WOKEN);
+  wake_all(&stream->readers);
 }
 
 static void on_read(uv_stream_t *uv, ssize_t n, const uv_buf_t *buffer) {
@@ -180,7 +175,7 @@ static void on_read(uv_stream_t *uv, ssize_t n, const uv_buf_t *buffer) {
     stream->chunk *= 2;
   if (in->len >= SL_STREAM_HIGH && in->len >= stream->want)
     stop_reading(stream);
-  if (in->len >= stream->want) wake_reader(stream, SL_WOKEN);
+  if (in->len >= stream->want) wake_all(&stream->readers);
 }
 
 static void start_reading(struct sl_stream *stream) {
@@ -199,28 +194,30 @@ void sl_stream_consume(struct sl_stream *stream, size_t n) {
   if (stream->in.len == 0) sl_bytes_trim(&stream->in, KEEP * 2);
 }
 
-void sl_stream_abandon_read(struct sl_task *task, enum sl_wake why) {
-  struct sl_stream *stream = task->object;
-  stream->reader = NULL;
-  sl_task_wake(task, why);
-}
-
 int sl_stream_park_reader_k(lua_State *L, struct sl_stream *stream,
                             struct sl_task *task, size_t want,
                             const struct sl_wait_kind *kind,
                             uint64_t timeout_ns, lua_KFunction k) {
-  if (stream->reader != NULL)
+  if (!sl_list_empty(&stream->readers))
     return luaL_error(L, "another task is reading this stream");
   stream->want = want;
   start_reading(stream);
   if (stream->end != 0) return sl_wait_yield_k(L, task, k);
-  stream->reader = task;
-  return sl_wait_park_k(L, task, NULL, kind, stream, timeout_ns, k);
+  return sl_wait_park_k(L, task, &stream->readers, kind, stream, timeout_ns,
+                        k);
 }
 
 /* -- writing -- */
 
 static void on_written(uv_write_t *request, int status);
+
+/* uv_buf_init would cut a length of more than 32 bits. */
+static uv_buf_t buffer_of(const char *data, size_t len) {
+  uv_buf_t buffer;
+  buffer.base = (char *)data;
+  buffer.len = len;
+  return buffer;
+}
 
 /* Nothing can be written any more: what is queued is lost. */
 static void break_writing(struct sl_stream *stream, int why) {
@@ -237,7 +234,7 @@ static void start_write(struct sl_stream *stream) {
   int error;
   stream->sending = stream->out;
   stream->out = empty;
-  buffer = uv_buf_init(stream->sending.data, (unsigned)stream->sending.len);
+  buffer = buffer_of(stream->sending.data, stream->sending.len);
   error = uv_write(&stream->write, &stream->handle.uv.stream, &buffer, 1,
                    on_written);
   if (error == 0) {
@@ -284,7 +281,7 @@ static void on_written(uv_write_t *request, int status) {
 /* What the kernel took of the bytes at once. */
 static size_t try_write(struct sl_stream *stream, const char *data,
                         size_t len) {
-  uv_buf_t buffer = uv_buf_init((char *)data, (unsigned)len);
+  uv_buf_t buffer = buffer_of(data, len);
   int n = uv_try_write(&stream->handle.uv.stream, &buffer, 1);
   if (n >= 0) return (size_t)n;
   if (n != UV_EAGAIN) break_writing(stream, n);
@@ -366,7 +363,8 @@ static void step_close(struct sl_stream *stream) {
 void sl_stream_close(struct sl_stream *stream, bool gentle) {
   if (stream->state != SL_STREAM_OPEN) return;
   sl_handle_part(&stream->handle);
-  wake_reader(stream, SL_SHUT_DOWN);
+  wake_all(&stream->readers);
+  wake_all(&stream->connectors);
   wake_all(&stream->writers);
   wake_all(&stream->finishers);
   stop_reading(stream);
@@ -382,10 +380,4 @@ void sl_stream_close(struct sl_stream *stream, bool gentle) {
   set_deadline(stream, FLUSH_NS);
   if (gentle) sl_stream_finish(stream);
   step_close(stream);
-}
-
-void sl_stream_open_flusher(lua_State *L, struct sl_loop *loop);
-
-void sl_stream_open_flusher(lua_State *L, struct sl_loop *loop) {
-  open_flusher(L, loop);
 }

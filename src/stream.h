@@ -49,11 +49,11 @@ struct sl_stream {
   struct sl_bytes in;      /* read and not yet taken */
   struct sl_bytes out;     /* to be written, not yet given to libuv */
   struct sl_bytes sending; /* in flight; does not move */
-  struct sl_task *reader;  /* parked until there are `want` bytes, or NULL */
+  struct sl_link readers;  /* at most one, parked until there is `want` */
   sl_read_fn *read_fn;     /* what the reader tries */
   struct sl_link writers;  /* parked until little enough is queued */
   struct sl_link finishers; /* parked until all is written and FIN sent */
-  struct sl_task *connector; /* parked until it is connected, or NULL */
+  struct sl_link connectors; /* at most one, parked until it is connected */
   struct sl_deadline deadline; /* of FLUSHING and DRAINING */
   size_t want;    /* bytes in `in` that wake the reader */
   size_t scanned; /* bytes at the begin of `in` without a separator */
@@ -76,9 +76,11 @@ struct sl_stream {
 
 extern const struct sl_class sl_stream_class;
 
-/* Makes the class and what flushes streams before the kernel is asked. */
+/* Makes the class of streams. */
 void sl_stream_open(lua_State *L, struct sl_loop *loop);
 
+/* Makes what flushes streams before the kernel is asked. */
+void sl_stream_open_flusher(lua_State *L, struct sl_loop *loop);
 struct sl_flusher *sl_stream_flusher(lua_State *L);
 
 /* A stream without a box whose uv handle is to be initialised; or NULL. */
@@ -113,9 +115,6 @@ int sl_stream_park_reader_k(lua_State *L, struct sl_stream *stream,
                             struct sl_task *task, size_t want,
                             const struct sl_wait_kind *kind,
                             uint64_t timeout_ns, lua_KFunction k);
-
-/* The abandon function of every kind given to the above. */
-void sl_stream_abandon_read(struct sl_task *task, enum sl_wake why);
 
 /* -- writing -- */
 

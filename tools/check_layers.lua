@@ -21,7 +21,7 @@ local LAYERS = {
     "pack" },
   { "lock", "semaphore", "event", "condition", "barrier" },
   { "ring", "prio", "queue", "queue_impl", "queue_info", "heapobj" },
-  { "handle", "stream", "net", "resolve" },
+  { "handle", "address", "stream", "stream_io", "connect", "net" },
   { "http_*" },
   { "report", "watch", "testing" },
   { "sluice" },

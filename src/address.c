@@ -1,0 +1,227 @@
+/*
+** address.c: see address.h.
+*/
+#include "address.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* -- pushing -- */
+
+static int push_inet(lua_State *L, const struct sockaddr_storage *address) {
+  char host[INET6_ADDRSTRLEN];
+  int port;
+  if (address->ss_family == AF_INET) {
+    const struct sockaddr_in *in = (const void *)address;
+    uv_ip4_name(in, host, sizeof host);
+    port = ntohs(in->sin_port);
+  } else {
+    const struct sockaddr_in6 *in = (const void *)address;
+    uv_ip6_name(in, host, sizeof host);
+    port = ntohs(in->sin6_port);
+  }
+  lua_pushstring(L, host);
+  lua_pushinteger(L, port);
+  return 2;
+}
+
+static int push_tcp(lua_State *L, uv_tcp_t *tcp, enum sl_address_end end) {
+  struct sockaddr_storage address;
+  int len = (int)sizeof address, error;
+  if (end == SL_PEER_ADDRESS)
+    error = uv_tcp_getpeername(tcp, (struct sockaddr *)&address, &len);
+  else
+    error = uv_tcp_getsockname(tcp, (struct sockaddr *)&address, &len);
+  return error < 0 ? sl_fail_uv(L, error) : push_inet(L, &address);
+}
+
+static int push_pipe(lua_State *L, uv_pipe_t *pipe,
+                     enum sl_address_end end) {
+  char path[256];
+  size_t len = sizeof path;
+  int error = end == SL_PEER_ADDRESS ? uv_pipe_getpeername(pipe, path, &len)
+                                     : uv_pipe_getsockname(pipe, path, &len);
+  if (error < 0) return sl_fail_uv(L, error);
+  lua_pushlstring(L, path, len);
+  return 1;
+}
+
+int sl_address_push(lua_State *L, struct sl_handle *handle,
+                    enum sl_address_end end) {
+  if (handle->uv.any.type == UV_NAMED_PIPE)
+    return push_pipe(L, &handle->uv.pipe, end);
+  return push_tcp(L, &handle->uv.tcp, end);
+}
+
+/* -- kept in strings -- */
+
+static size_t size_of(const struct sockaddr *address) {
+  return address->sa_family == AF_INET6 ? sizeof(struct sockaddr_in6)
+                                        : sizeof(struct sockaddr_in);
+}
+
+const struct sockaddr *sl_address_check(lua_State *L, int arg) {
+  size_t len;
+  const char *s = luaL_checklstring(L, arg, &len);
+  const struct sockaddr *address = (const void *)s;
+  if (len < sizeof(struct sockaddr_in) || len != size_of(address))
+    luaL_argerror(L, arg, "not an address");
+  return address;
+}
+
+static void push_address(lua_State *L, const struct sockaddr *address) {
+  lua_pushlstring(L, (const char *)address, size_of(address));
+}
+
+/* Pushes a list of one address if the host is a numeric one. */
+static bool push_numeric(lua_State *L, const char *host, int port) {
+  struct sockaddr_in v4;
+  struct sockaddr_in6 v6;
+  const struct sockaddr *address = (const struct sockaddr *)&v4;
+  if (uv_ip4_addr(host, port, &v4) != 0) {
+    if (uv_ip6_addr(host, port, &v6) != 0) return false;
+    address = (const struct sockaddr *)&v6;
+  }
+  lua_createtable(L, 1, 0);
+  push_address(L, address);
+  lua_rawseti(L, -2, 1);
+  return true;
+}
+
+/* -- looking names up -- */
+
+/* Belongs to its box; when the box is collected before libuv is done, to the
+   callback. */
+struct lookup {
+  uv_getaddrinfo_t request; /* data points at this struct */
+  struct sl_link waiters;   /* at most one */
+  struct sl_memory memory;
+  struct sl_loop *loop;
+  int status;
+  bool done;
+  bool orphan; /* its box was collected */
+};
+
+static void free_lookup(struct lookup *lookup) {
+  struct sl_loop *loop = lookup->loop;
+  uv_freeaddrinfo(lookup->request.addrinfo);
+  lookup->memory.alloc(lookup->memory.ud, lookup, sizeof *lookup, 0);
+  sl_loop_unref(loop);
+}
+
+static void on_resolved(uv_getaddrinfo_t *request, int status,
+                        struct addrinfo *info) {
+  struct lookup *lookup = request->data;
+  (void)info; /* it is in the request */
+  lookup->status = status;
+  lookup->done = true;
+  if (!sl_list_empty(&lookup->waiters))
+    sl_task_wake(sl_task_of(lookup->waiters.next), SL_WOKEN);
+  if (lookup->orphan) free_lookup(lookup);
+}
+
+static void abandon_lookup(struct sl_task *task, enum sl_wake why) {
+  struct lookup *lookup = task->object;
+  uv_cancel((uv_req_t *)&lookup->request); /* if it has not begun */
+  sl_task_wake(task, why);
+}
+
+static const struct sl_wait_kind lookup_kind = {
+    "resolving a name", abandon_lookup, NULL, NULL};
+
+static void push_list(lua_State *L, struct addrinfo *info) {
+  lua_Integer n = 0;
+  lua_newtable(L);
+  for (; info != NULL; info = info->ai_next) {
+    int family = info->ai_addr->sa_family;
+    if (family != AF_INET && family != AF_INET6) continue;
+    push_address(L, info->ai_addr);
+    lua_rawseti(L, -2, ++n);
+  }
+}
+
+/* The box is at the stack's top. If this throws, its finaliser follows. */
+static int k_resolve(lua_State *L, int status, lua_KContext ctx) {
+  struct lookup **box = lua_touserdata(L, -1);
+  struct lookup *lookup = *box;
+  int error;
+  (void)status;
+  sl_wait_outcome(L, (struct sl_task *)ctx);
+  error = lookup->status;
+  if (error == 0) push_list(L, lookup->request.addrinfo);
+  *box = NULL;
+  free_lookup(lookup);
+  return error == 0 ? 1 : sl_fail_uv(L, error);
+}
+
+static int collect_lookup(lua_State *L) {
+  struct lookup **box = lua_touserdata(L, 1);
+  struct lookup *lookup = *box;
+  *box = NULL;
+  if (lookup == NULL) return 0;
+  sl_link_init(&lookup->waiters);
+  lookup->orphan = true;
+  if (lookup->done) free_lookup(lookup);
+  return 0;
+}
+
+static const char lookup_key; /* registry: the metatable of the boxes */
+
+static struct lookup **push_lookup_box(lua_State *L) {
+  struct lookup **box = lua_newuserdatauv(L, sizeof *box, 0);
+  *box = NULL;
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &lookup_key);
+  lua_setmetatable(L, -2);
+  return box;
+}
+
+static struct lookup *new_lookup(lua_State *L, struct sl_loop *loop) {
+  struct sl_memory memory = sl_memory_of(L);
+  struct lookup *lookup =
+      memory.alloc(memory.ud, NULL, 0, sizeof *lookup);
+  if (lookup == NULL) luaL_error(L, "not enough memory");
+  memset(lookup, 0, sizeof *lookup);
+  lookup->request.data = lookup;
+  sl_link_init(&lookup->waiters);
+  lookup->memory = memory;
+  lookup->loop = loop;
+  sl_loop_ref(loop);
+  return lookup;
+}
+
+/* resolve(host, port): a list of addresses, or nil, message, code. Waits if
+   the host is a name. */
+static int resolve(lua_State *L) {
+  struct sl_loop *loop = sl_loop_of(L);
+  const char *host = luaL_checkstring(L, 1);
+  int port = (int)luaL_checkinteger(L, 2), error;
+  struct sl_task *task = sl_wait_enter(L, loop);
+  struct addrinfo hints;
+  struct lookup **box, *lookup;
+  char service[8];
+  if (sl_wait_must_pause(task)) return sl_wait_pause_k(L, task, resolve);
+  if (push_numeric(L, host, port)) return 1;
+  memset(&hints, 0, sizeof hints);
+  hints.ai_socktype = SOCK_STREAM;
+  snprintf(service, sizeof service, "%d", port);
+  box = push_lookup_box(L);
+  lookup = new_lookup(L, loop);
+  error = uv_getaddrinfo(&loop->uv, &lookup->request, on_resolved, host,
+                         service, &hints);
+  if (error < 0) {
+    free_lookup(lookup);
+    return sl_fail_uv(L, error);
+  }
+  *box = lookup;
+  return sl_wait_park_k(L, task, &lookup->waiters, &lookup_kind, lookup,
+                        SL_NEVER, k_resolve);
+}
+
+void sl_address_open(lua_State *L, struct sl_loop *loop) {
+  static const luaL_Reg functions[] = {{"resolve", resolve}, {NULL, NULL}};
+  lua_createtable(L, 0, 1);
+  lua_pushcfunction(L, collect_lookup);
+  lua_setfield(L, -2, "__gc");
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &lookup_key);
+  sl_setfuncs(L, loop, functions);
+}
