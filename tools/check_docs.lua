@@ -12,6 +12,7 @@ local sluice = require "sluice"
 --- What is exported but not public, with the reason.
 local NOT_PUBLIC = {
   ["sluice.testing"] = "what the module sluice.testing is made of",
+  ["server:accept"] = "what net.serve calls",
 }
 
 --- Documented fields that are nil until something happens.
@@ -23,6 +24,10 @@ local MODULES = {
   sluice = "sluice", testing = "sluice.testing", net = "sluice.net",
   http = "sluice.http",
 }
+
+local function serve()
+  return require("sluice.net").serve(function() end, "127.0.0.1", 0)
+end
 
 --- Classes: how the manual calls an object, and how to get one, in a task.
 --- `maker` is the function that the manual says makes one.
@@ -72,6 +77,13 @@ local CLASSES = {
     make = function() return sluice.PriorityQueue() end },
   { name = "sluice.Heap", receiver = "heap",
     make = function() return sluice.Heap() end },
+  { name = "sluice.Server", receiver = "server", maker = "net.serve",
+    make = function() return serve() end },
+  { name = "sluice.Stream", receiver = "stream", maker = "net.connect",
+    make = function()
+      local server <close> = serve()
+      return require("sluice.net").connect(server:sockname())
+    end },
 }
 
 --- Tables that a function returns: the stub's fields must be theirs.
@@ -98,6 +110,11 @@ local function list_files(command)
   local pipe <close> = io.popen(command)
   for path in pipe:lines() do paths[#paths + 1] = path end
   return paths
+end
+
+local function exists(path)
+  local file <close> = io.open(path)
+  return file ~= nil
 end
 
 local function read(path)
@@ -141,7 +158,8 @@ local function make_object(class)
   local methods, meta = methods_of(object)
   class.object, class.meta, class.functions = object, meta, {}
   for key, value in pairs(methods) do
-    if type(value) == "function" and not key:find("^_") then
+    local public = not NOT_PUBLIC[class.receiver .. ":" .. key]
+    if type(value) == "function" and public then
       class.functions[key] = true
     end
   end
@@ -372,12 +390,8 @@ local function check_link(path, target)
   local file, anchor = target:match("^([^#]*)#?(.*)$")
   local base = path:match("^(.*/)") or ""
   local to = file == "" and path or base .. file
-  local exists = io.open(to)
-  if not check(exists, "%s: the link %s leads nowhere", path, target) then
-    return
-  end
-  exists:close()
-  if anchor == "" then return end
+  local found = check(exists(to), "%s: the link %s leads nowhere", path, target)
+  if not found or anchor == "" then return end
   check(anchors_of(to)[anchor], "%s: no heading for %s", path, target)
 end
 
@@ -410,7 +424,7 @@ local function check_rooms()
     end
   end
   for room in pairs(rooms) do
-    check(io.open("src/" .. room .. ".h") or io.open("src/" .. room .. ".c"),
+    check(exists("src/" .. room .. ".h") or exists("src/" .. room .. ".c"),
       "docs/design.md: there is no room %s", room)
   end
 end
