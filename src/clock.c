@@ -22,8 +22,10 @@
 enum { SPACING_NS = 250000, FIRST_CAP = 64, MAX_EQUAL = 64 };
 
 struct sl_clock {
-  struct sl_heap heap;
-  uint64_t seq;      /* of the next deadline armed */
+  struct sl_heap heap; /* an entry's reference is its deadline's slot */
+  void *memory;        /* the heap's */
+  struct sl_deadline **owners; /* of slots; as many as heap.cap */
+  uint32_t free_slot;  /* the first of a chain through heap.pos */
   uint64_t fired_ns; /* when deadlines last fired */
   uint64_t armed_ns; /* what the timer is set to, SL_NEVER: not */
   uint32_t reserved; /* deadlines that may be armed at once */
@@ -115,14 +117,19 @@ static struct sl_heap_entry take_chosen(struct sl_loop *loop) {
   taken = sl_schedule_choose(&loop->schedule, n);
   chosen = equal[taken];
   for (uint32_t i = 0; i < n; i++)
-    if (i != taken) sl_heap_push(heap, equal[i]);
+    if (i != taken) sl_heap_restore(heap, equal[i]);
   return chosen;
 }
 
-/* The deadline whose place in the heap `pos` is. */
-static struct sl_deadline *deadline_at(uint32_t *pos) {
-  return (struct sl_deadline *)(void *)((char *)pos -
-                                        offsetof(struct sl_deadline, pos));
+/* The deadline of an entry that has left the heap; its slot is free. */
+static struct sl_deadline *release_slot(struct sl_clock *clock,
+                                        const struct sl_heap_entry *entry) {
+  uint32_t slot = sl_heap_ref(entry);
+  struct sl_deadline *deadline = clock->owners[slot];
+  deadline->slot = SL_HEAP_NONE;
+  clock->heap.pos[slot] = clock->free_slot;
+  clock->free_slot = slot;
+  return deadline;
 }
 
 static void fire_due(struct sl_loop *loop) {
@@ -134,8 +141,7 @@ static void fire_due(struct sl_loop *loop) {
   while (heap->len > 0 && heap->at[0].key <= now_ns) {
     struct sl_heap_entry entry =
         loop->schedule.seeded ? take_chosen(loop) : sl_heap_pop(heap);
-    struct sl_deadline *deadline = deadline_at(entry.ref.pos);
-    deadline->pos = SL_HEAP_NONE;
+    struct sl_deadline *deadline = release_slot(loop->clock, &entry);
     deadline->fire(deadline);
   }
 }
@@ -148,7 +154,8 @@ void sl_clock_open(lua_State *L, struct sl_loop *loop) {
     luaL_error(L, "cannot open the loop's timer");
   }
   uv_unref((uv_handle_t *)&clock->timer);
-  sl_heap_init(&clock->heap, true);
+  sl_heap_init(&clock->heap);
+  clock->free_slot = SL_HEAP_NONE;
   clock->armed_ns = SL_NEVER;
   loop->clock = clock;
   loop->hooks.next_due_ns = next_due_ns;
@@ -156,26 +163,48 @@ void sl_clock_open(lua_State *L, struct sl_loop *loop) {
   loop->hooks.fire = fire_due;
 }
 
+/* The heap's entries, the slots' owners and places, in one block. */
+static size_t memory_size(uint32_t cap) {
+  return sl_heap_bytes(cap) +
+         cap * (sizeof(struct sl_deadline *) + sizeof(uint32_t));
+}
+
 void sl_clock_free(lua_State *L, struct sl_loop *loop) {
   struct sl_clock *clock = loop->clock;
   if (clock == NULL) return;
   loop->clock = NULL;
   close_timer(clock);
-  sl_realloc(L, clock->heap.at,
-             clock->heap.cap * sizeof(struct sl_heap_entry), 0);
+  sl_realloc(L, clock->memory, memory_size(clock->heap.cap), 0);
   free(clock);
 }
 
+/* Gives the clock a new block for `cap` deadlines; `owners` lies first. */
+static void move_to(struct sl_clock *clock, void *memory, uint32_t cap) {
+  uint32_t old_cap = clock->heap.cap;
+  struct sl_deadline **owners = memory;
+  uint32_t *pos = (void *)((char *)(owners + cap) + sl_heap_bytes(cap));
+  if (old_cap > 0) {
+    memcpy(owners, clock->owners, old_cap * sizeof *owners);
+    memcpy(pos, clock->heap.pos, old_cap * sizeof *pos);
+  }
+  sl_heap_rebase(&clock->heap, owners + cap, cap);
+  clock->owners = owners;
+  clock->heap.pos = pos;
+  clock->memory = memory;
+  for (uint32_t slot = old_cap; slot < cap; slot++) {
+    pos[slot] = clock->free_slot;
+    clock->free_slot = slot;
+  }
+}
+
 static SL_COLD void grow(lua_State *L, struct sl_clock *clock) {
-  struct sl_heap *heap = &clock->heap;
-  size_t size = sizeof(struct sl_heap_entry);
-  uint32_t cap = heap->cap ? heap->cap + heap->cap / 2 : FIRST_CAP;
-  struct sl_heap_entry *old = heap->at;
-  struct sl_heap_entry *memory = sl_realloc(L, NULL, 0, cap * size);
+  uint32_t old_cap = clock->heap.cap;
+  uint32_t cap = old_cap ? old_cap + old_cap / 2 : FIRST_CAP;
+  void *old = clock->memory;
+  void *memory = sl_realloc(L, NULL, 0, memory_size(cap));
   if (memory == NULL) luaL_error(L, "not enough memory");
-  uint32_t old_cap = heap->cap;
-  sl_heap_rebase(heap, memory, cap);
-  if (old != NULL) sl_realloc(L, old, old_cap * size, 0);
+  move_to(clock, memory, cap);
+  if (old != NULL) sl_realloc(L, old, memory_size(old_cap), 0);
 }
 
 void sl_clock_reserve(lua_State *L, struct sl_loop *loop) {
@@ -188,16 +217,20 @@ void sl_clock_release(struct sl_loop *loop) { loop->clock->reserved--; }
 
 void sl_clock_arm(struct sl_loop *loop, struct sl_deadline *deadline,
                   uint64_t due_ns) {
-  struct sl_heap_entry entry;
+  struct sl_clock *clock = loop->clock;
+  uint32_t slot = clock->free_slot;
   if (due_ns == SL_NEVER) return;
-  entry.key = due_ns;
-  entry.seq = loop->clock->seq++;
-  entry.ref.pos = &deadline->pos;
-  sl_heap_push(&loop->clock->heap, entry);
+  clock->free_slot = clock->heap.pos[slot];
+  clock->owners[slot] = deadline;
+  deadline->slot = slot;
+  sl_heap_push(&clock->heap, due_ns, slot);
 }
 
 void sl_clock_remove(struct sl_loop *loop, struct sl_deadline *deadline) {
-  sl_heap_remove(&loop->clock->heap, deadline->pos);
+  struct sl_clock *clock = loop->clock;
+  struct sl_heap_entry entry =
+      sl_heap_remove(&clock->heap, clock->heap.pos[deadline->slot]);
+  release_slot(clock, &entry);
 }
 
 uint32_t sl_clock_count(const struct sl_loop *loop) {

@@ -4,8 +4,8 @@
 ** The one idea: all deadlines are in one heap, ordered by the time they are
 ** due and, among equals, by the order they were armed; one timer of the
 ** kernel is set to the first of them, and only when the loop goes to sleep.
-** A deadline knows its place in the heap, so that disarming removes it and
-** no list ever holds a stale one.
+** An armed deadline has a slot, from where its place in the heap is known,
+** so that disarming removes it and the heap never holds a stale one.
 **
 ** Owns the heap and the timer. A deadline belongs to whoever embeds it.
 ** Arming never allocates: room is reserved when a deadline's owner is made.
@@ -21,7 +21,7 @@
 #include "lx.h"
 
 struct sl_deadline {
-  uint32_t pos; /* in the heap, SL_HEAP_NONE when not armed */
+  uint32_t slot; /* SL_HEAP_NONE when not armed */
   void (*fire)(struct sl_deadline *deadline);
 };
 
@@ -36,12 +36,12 @@ void sl_clock_release(struct sl_loop *loop);
 
 static inline void sl_deadline_init(struct sl_deadline *deadline,
                                     void (*fire)(struct sl_deadline *)) {
-  deadline->pos = SL_HEAP_NONE;
+  deadline->slot = SL_HEAP_NONE;
   deadline->fire = fire;
 }
 
 static inline bool sl_deadline_armed(const struct sl_deadline *deadline) {
-  return deadline->pos != SL_HEAP_NONE;
+  return deadline->slot != SL_HEAP_NONE;
 }
 
 /* Arms a deadline that is not armed. Does nothing at SL_NEVER. */

@@ -28,7 +28,8 @@ static int push(lua_State *L) {
     luaL_argerror(L, ITEM, "nil cannot be an item");
   sl_prio_check_idle(L, &heap->prio);
   sl_prio_check_priority(L, priority, priority);
-  sl_prio_reserve(L, OWNER, &heap->prio);
+  sl_prio_reserve(L, OWNER, &heap->prio,
+                  sl_prio_needs_table(L, ITEM, priority));
   status = sl_prio_push(L, OWNER, &heap->prio, ITEM, priority);
   return status == LUA_OK ? 0 : sl_prio_raise(L, status);
 }

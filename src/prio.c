@@ -1,7 +1,7 @@
 /*
 ** prio.c: see prio.h.
 **
-** An entry's value tells what it holds: the flags below, and the place in
+** An entry's reference tells what it holds: the flags below, and the place in
 ** the table, where the item is at 2*place+1 and, if it is foreign, the
 ** priority at 2*place+2.
 */
@@ -18,13 +18,13 @@ enum {
   PLACE_SHIFT = 4
 };
 
-enum { FIRST_CAP = 16, MAX_CAP = 1 << 29 };
+enum { FIRST_CAP = 16, MAX_CAP = 1 << 27 };
 
 #define MAX_EXACT 9007199254740992 /* 2^53: floats hold integers up to it */
 
 void sl_prio_init(struct sl_prio *prio) {
   memset(prio, 0, sizeof *prio);
-  sl_heap_init(&prio->heap, false);
+  sl_heap_init(&prio->heap);
 }
 
 void sl_prio_check_priority(lua_State *L, int index, int arg) {
@@ -53,7 +53,7 @@ void sl_prio_check_idle(lua_State *L, const struct sl_prio *prio) {
 /* -- memory -- */
 
 static size_t block_size(uint32_t cap) {
-  return cap * (sizeof(struct sl_heap_entry) + sizeof(uint32_t));
+  return cap * sizeof(uint32_t) + sl_heap_bytes(cap);
 }
 
 /* Fills the new table on the top with what the old one holds. */
@@ -68,36 +68,45 @@ static void fill_table(lua_State *L, int owner,
   lua_pop(L, 1);
 }
 
-static SL_COLD void grow(lua_State *L, int owner, struct sl_prio *prio) {
+static SL_COLD void grow(lua_State *L, int owner, struct sl_prio *prio,
+                         bool table) {
   uint32_t old_cap = prio->heap.cap, cap = old_cap;
   bool had_table = prio->has_table;
-  struct sl_heap_entry *entries;
   uint32_t *free_places;
   if (prio->heap.len == cap) cap = cap ? cap * 2 : FIRST_CAP;
   if (cap > MAX_CAP) luaL_error(L, "too many items");
   luaL_checkstack(L, 6, NULL);
-  entries = lua_newuserdatauv(L, block_size(cap), 0);
-  lua_createtable(L, (int)(2 * cap), 0);
+  free_places = lua_newuserdatauv(L, block_size(cap), 0);
+  if (table) lua_createtable(L, (int)(2 * cap), 0);
   /* Taking memory may have run finalisers, and they may have used the store:
      if it has grown meanwhile, what was taken is let go. */
   if (prio->heap.cap != old_cap || prio->has_table != had_table) {
-    lua_pop(L, 2);
+    lua_pop(L, table ? 2 : 1);
     return;
   }
   /* Nothing throws from here on. */
-  fill_table(L, owner, prio);
-  free_places = (uint32_t *)(void *)(entries + cap);
+  if (table) fill_table(L, owner, prio);
   if (prio->nfree > 0)
     memcpy(free_places, prio->free, prio->nfree * sizeof *free_places);
-  sl_heap_rebase(&prio->heap, entries, cap);
+  sl_heap_rebase(&prio->heap, free_places + cap, cap);
   prio->free = free_places;
-  lua_setiuservalue(L, owner, SL_PRIO_TABLE);
+  if (table) lua_setiuservalue(L, owner, SL_PRIO_TABLE);
   lua_setiuservalue(L, owner, SL_PRIO_MEMORY);
-  prio->has_table = true;
+  prio->has_table = table;
 }
 
-void sl_prio_reserve(lua_State *L, int owner, struct sl_prio *prio) {
-  while (!sl_prio_has_room(prio)) grow(L, owner, prio);
+bool sl_prio_needs_table(lua_State *L, int item, int priority) {
+  lua_Integer integer;
+  if (item != priority || lua_type(L, item) != LUA_TNUMBER) return true;
+  if (!lua_isinteger(L, item)) return false;
+  integer = lua_tointeger(L, item);
+  return integer > MAX_EXACT || integer < -MAX_EXACT;
+}
+
+void sl_prio_reserve(lua_State *L, int owner, struct sl_prio *prio,
+                     bool table) {
+  while (!sl_prio_has_room(prio, table))
+    grow(L, owner, prio, prio->has_table || table);
 }
 
 /* -- comparing -- */
@@ -106,18 +115,20 @@ struct comparison {
   lua_State *L;
   struct sl_prio *prio;
   int table; /* its index in L */
-  struct sl_heap_entry entry; /* of a push */
+  uint64_t key; /* of a push */
+  uint32_t ref;
+  struct sl_heap_entry popped;
   bool unordered; /* the error is ours */
 };
 
 static lua_Integer place_of(const struct sl_heap_entry *entry) {
-  return (lua_Integer)(entry->ref.value >> PLACE_SHIFT);
+  return (lua_Integer)(sl_heap_ref(entry) >> PLACE_SHIFT);
 }
 
 static void push_number(lua_State *L, const struct sl_heap_entry *entry) {
   lua_Number number = sl_heap_key_number(entry->key);
-  if (entry->ref.value & IS_MINUS) number = -0.0;
-  if (entry->ref.value & IS_FLOAT)
+  if (sl_heap_ref(entry) & IS_MINUS) number = -0.0;
+  if (sl_heap_ref(entry) & IS_FLOAT)
     lua_pushnumber(L, number);
   else
     lua_pushinteger(L, (lua_Integer)number);
@@ -125,7 +136,7 @@ static void push_number(lua_State *L, const struct sl_heap_entry *entry) {
 
 static void push_priority(lua_State *L, int table,
                           const struct sl_heap_entry *entry) {
-  if (entry->ref.value & IS_FOREIGN)
+  if (sl_heap_ref(entry) & IS_FOREIGN)
     lua_rawgeti(L, table, 2 * place_of(entry) + 2);
   else
     push_number(L, entry);
@@ -164,7 +175,7 @@ static bool less_in_lua(struct comparison *with,
 /* One comparison decides: of equals, the one that came first. */
 static bool foreign_less(void *ctx, const struct sl_heap_entry *a,
                          const struct sl_heap_entry *b) {
-  if (a->seq < b->seq) return !less_in_lua(ctx, b, a);
+  if (sl_heap_came_before(a, b)) return !less_in_lua(ctx, b, a);
   return less_in_lua(ctx, a, b);
 }
 
@@ -172,7 +183,7 @@ static int compare_push(lua_State *L) {
   struct comparison *with = lua_touserdata(L, 1);
   with->L = L;
   with->table = 2;
-  sl_heap_push(&with->prio->heap, with->entry);
+  sl_heap_push(&with->prio->heap, with->key, with->ref);
   return 0;
 }
 
@@ -180,7 +191,7 @@ static int compare_pop(lua_State *L) {
   struct comparison *with = lua_touserdata(L, 1);
   with->L = L;
   with->table = 2;
-  with->entry = sl_heap_pop(&with->prio->heap);
+  with->popped = sl_heap_pop(&with->prio->heap);
   return 0;
 }
 
@@ -213,25 +224,22 @@ int sl_prio_raise(lua_State *L, int status) {
 
 /* Sets key and flags of an entry for the priority at `priority`. */
 static void set_key(lua_State *L, int priority, bool self,
-                    struct sl_heap_entry *entry) {
-  entry->key = 0;
-  entry->ref.value = 0;
-  if (lua_type(L, priority) != LUA_TNUMBER) {
-    entry->ref.value = IS_FOREIGN;
-  } else if (lua_isinteger(L, priority)) {
+                    struct comparison *with) {
+  lua_Number number;
+  with->key = 0;
+  with->ref = IS_FOREIGN;
+  if (lua_type(L, priority) != LUA_TNUMBER) return;
+  if (lua_isinteger(L, priority)) {
     lua_Integer integer = lua_tointeger(L, priority);
-    if (integer > MAX_EXACT || integer < -MAX_EXACT) {
-      entry->ref.value = IS_FOREIGN;
-      return;
-    }
-    entry->key = sl_heap_number_key((lua_Number)integer);
-    entry->ref.value = self ? IS_SELF : 0;
+    if (integer > MAX_EXACT || integer < -MAX_EXACT) return;
+    number = (lua_Number)integer;
+    with->ref = 0;
   } else {
-    lua_Number number = lua_tonumber(L, priority);
-    entry->key = sl_heap_number_key(number);
-    entry->ref.value = IS_FLOAT | (self ? IS_SELF : 0) |
-                       (number == 0 && signbit(number) ? IS_MINUS : 0);
+    number = lua_tonumber(L, priority);
+    with->ref = IS_FLOAT | (number == 0 && signbit(number) ? IS_MINUS : 0);
   }
+  if (self) with->ref |= IS_SELF;
+  with->key = sl_heap_number_key(number);
 }
 
 /* Puts item and priority into the table; returns the place. */
@@ -251,12 +259,12 @@ static uint32_t store(lua_State *L, int owner, struct sl_prio *prio,
 }
 
 static void clear_place(lua_State *L, int owner, struct sl_prio *prio,
-                        const struct sl_heap_entry *entry) {
-  lua_Integer place = place_of(entry);
+                        uint32_t ref) {
+  lua_Integer place = ref >> PLACE_SHIFT;
   lua_getiuservalue(L, owner, SL_PRIO_TABLE);
   lua_pushnil(L);
   lua_rawseti(L, -2, 2 * place + 1);
-  if (entry->ref.value & IS_FOREIGN) {
+  if (ref & IS_FOREIGN) {
     lua_pushnil(L);
     lua_rawseti(L, -2, 2 * place + 2);
   }
@@ -267,34 +275,29 @@ static void clear_place(lua_State *L, int owner, struct sl_prio *prio,
 int sl_prio_push(lua_State *L, int owner, struct sl_prio *prio, int item,
                  int priority) {
   struct comparison with;
-  struct sl_heap_entry *entry = &with.entry;
   bool foreign;
-  int status;
-  set_key(L, priority, item == priority, entry);
-  entry->seq = prio->seq;
-  foreign = entry->ref.value & IS_FOREIGN;
-  if (!(entry->ref.value & IS_SELF))
-    entry->ref.value |= (uint64_t)store(L, owner, prio, item, priority,
-                                        foreign)
-                        << PLACE_SHIFT;
+  int status = LUA_OK;
+  set_key(L, priority, item == priority, &with);
+  foreign = with.ref & IS_FOREIGN;
+  if (!(with.ref & IS_SELF))
+    with.ref |= store(L, owner, prio, item, priority, foreign)
+                << PLACE_SHIFT;
   if (sl_likely(!foreign && prio->nforeign == 0)) {
-    sl_heap_push(&prio->heap, *entry);
+    sl_heap_push(&prio->heap, with.key, with.ref);
   } else {
     with.prio = prio;
     status = run_in_lua(L, owner, &with, compare_push);
-    if (status != LUA_OK) {
-      if (!(entry->ref.value & IS_SELF)) clear_place(L, owner, prio, entry);
-      return status;
-    }
+    if (status == LUA_OK)
+      prio->nforeign += foreign;
+    else if (!(with.ref & IS_SELF))
+      clear_place(L, owner, prio, with.ref);
   }
-  prio->nforeign += foreign;
-  prio->seq++;
-  return LUA_OK;
+  return status;
 }
 
 static void push_entry(lua_State *L, int owner,
                        const struct sl_heap_entry *entry) {
-  if (entry->ref.value & IS_SELF) {
+  if (sl_heap_ref(entry) & IS_SELF) {
     push_number(L, entry);
     lua_pushvalue(L, -1);
     return;
@@ -308,23 +311,23 @@ static void push_entry(lua_State *L, int owner,
 /* Pushes what an entry held that has left the heap. */
 static void hand_out(lua_State *L, int owner, struct sl_prio *prio,
                      const struct sl_heap_entry *entry) {
+  uint32_t ref = sl_heap_ref(entry);
   push_entry(L, owner, entry);
-  if (!(entry->ref.value & IS_SELF)) clear_place(L, owner, prio, entry);
-  if (entry->ref.value & IS_FOREIGN) prio->nforeign--;
+  if (!(ref & IS_SELF)) clear_place(L, owner, prio, ref);
+  if (ref & IS_FOREIGN) prio->nforeign--;
 }
 
 int sl_prio_pop(lua_State *L, int owner, struct sl_prio *prio) {
   struct comparison with;
-  struct sl_heap_entry *entry = &with.entry;
   if (sl_likely(prio->nforeign == 0)) {
-    *entry = sl_heap_pop(&prio->heap);
+    with.popped = sl_heap_pop(&prio->heap);
   } else {
     int status;
     with.prio = prio;
     status = run_in_lua(L, owner, &with, compare_pop);
     if (status != LUA_OK) return status;
   }
-  hand_out(L, owner, prio, entry);
+  hand_out(L, owner, prio, &with.popped);
   return LUA_OK;
 }
 

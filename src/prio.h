@@ -20,7 +20,6 @@ enum { SL_PRIO_MEMORY = 1, SL_PRIO_TABLE, SL_PRIO_NUV }; /* user values */
 
 struct sl_prio {
   struct sl_heap heap;
-  uint64_t seq;       /* of the next entry */
   uint32_t *free;     /* places of the table that are free, a stack */
   uint32_t nfree;
   uint32_t nplaces;   /* places ever used */
@@ -38,13 +37,20 @@ void sl_prio_check_priority(lua_State *L, int index, int arg);
 /* Throws if called from within a comparison of this store. */
 void sl_prio_check_idle(lua_State *L, const struct sl_prio *prio);
 
-/* Whether an entry can be pushed without reserving. */
-static inline bool sl_prio_has_room(const struct sl_prio *prio) {
-  return prio->heap.len < prio->heap.cap && prio->has_table;
+/* Whether the entry of an item and its priority needs the table: only a
+   number that is its own priority does not. */
+bool sl_prio_needs_table(lua_State *L, int item, int priority);
+
+/* Whether an entry, which needs a table or not, can be pushed without
+   reserving. */
+static inline bool sl_prio_has_room(const struct sl_prio *prio,
+                                    bool table) {
+  return prio->heap.len < prio->heap.cap && (prio->has_table || !table);
 }
 
-/* Makes room for one more entry of any kind. Throws: memory. */
-void sl_prio_reserve(lua_State *L, int owner, struct sl_prio *prio);
+/* Makes room for one more entry. Throws: memory. */
+void sl_prio_reserve(lua_State *L, int owner, struct sl_prio *prio,
+                     bool table);
 
 /* Adds the item at `item` with the priority at `priority` (may be the same
    index: the item is its own), for which there is room. Returns LUA_OK, or

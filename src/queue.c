@@ -42,10 +42,11 @@ static inline int store_item(lua_State *L, struct sl_queue *queue, int item,
 /* Whether the store can take put's item without memory; `later`: from a
    putter that waits, when one item has left the store. */
 static inline bool has_room(lua_State *L, const struct sl_queue *queue,
-                            bool later) {
+                            int priority, bool later) {
   if (queue->discipline == SL_BY_PRIORITY)
     return later ? queue->store.prio.has_table
-                 : sl_prio_has_room(&queue->store.prio);
+                 : sl_prio_has_room(&queue->store.prio,
+                                    sl_prio_needs_table(L, ITEM, priority));
   return later ? queue->store.ring.has_table
                : sl_ring_has_room(L, &queue->store.ring, ITEM);
 }
@@ -53,9 +54,10 @@ static inline bool has_room(lua_State *L, const struct sl_queue *queue,
 /* Takes memory for put's item. Finalisers may run, and use the queue: what
    was known of it before is void. */
 static SL_COLD void reserve(lua_State *L, struct sl_queue *queue,
-                            bool any) {
+                            int priority, bool any) {
   if (queue->discipline == SL_BY_PRIORITY)
-    sl_prio_reserve(L, OWNER, &queue->store.prio);
+    sl_prio_reserve(L, OWNER, &queue->store.prio,
+                    any || sl_prio_needs_table(L, ITEM, priority));
   else
     sl_ring_reserve(L, OWNER, &queue->store.ring,
                     any || lua_type(L, ITEM) != LUA_TNUMBER);
@@ -113,12 +115,12 @@ static inline bool put_now(lua_State *L, struct sl_queue *queue,
       break;
     }
     if (is_full(queue)) return false;
-    if (sl_likely(has_room(L, queue, false))) {
+    if (sl_likely(has_room(L, queue, priority, false))) {
       int status = store_item(L, queue, ITEM, priority);
       if (sl_unlikely(status != LUA_OK)) sl_prio_raise(L, status);
       break;
     }
-    reserve(L, queue, false);
+    reserve(L, queue, priority, false);
   }
   count_put(queue);
   return true;
@@ -171,8 +173,8 @@ static int put(lua_State *L) {
     return 1;
   }
   if (timeout_ns == 0) return sl_fail(L, "timeout");
-  if (sl_unlikely(!has_room(L, queue, true))) {
-    reserve(L, queue, true); /* so that a get can move the item in */
+  if (sl_unlikely(!has_room(L, queue, priority, true))) {
+    reserve(L, queue, priority, true); /* so that a get can move the item in */
     return put(L);           /* start over: finalisers may have run */
   }
   if (queue->discipline == SL_BY_PRIORITY) lua_settop(L, PRIORITY);

@@ -213,10 +213,19 @@ static void open_names(lua_State *L) {
 
 /* -- outcomes -- */
 
+/* Lets go of the function, or of an error that was met and its traceback. */
+static void clear_stash(lua_State *L, struct sl_task *task) {
+  for (int i = 1; i <= (task->stashed ? 2 : 1); i++) {
+    lua_pushnil(L);
+    lua_setiuservalue(L, SELF, i);
+  }
+}
+
 /* Keeps the values above FUNCTION - 1 of the coroutine's stack as results.
    Throws: memory, if there are more than the task has user values. */
 static void keep_results(lua_State *L, struct sl_task *task) {
   int n = lua_gettop(L) - FUNCTION + 1;
+  if (sl_unlikely(task->stashed || n == 0)) clear_stash(L, task);
   if (n <= task->nuv) {
     for (int i = n; i >= 1; i--) lua_setiuservalue(L, SELF, i);
   } else {
@@ -269,6 +278,7 @@ void sl_task_keep_traceback(lua_State *L, struct sl_loop *loop, int err,
   lua_pushvalue(L, trace);
   lua_setiuservalue(L, -2, 2);
   lua_pop(L, 1);
+  loop->current->stashed = true;
 }
 
 int sl_task_push_outcome(lua_State *L, struct sl_task *task, int index) {
@@ -324,6 +334,7 @@ int sl_task_traceback(lua_State *L) {
     return 1;
   }
   luaL_traceback(L, L, NULL, 1);
+  task->stashed = true;
   lua_setiuservalue(L, 2, 2);
   lua_pushvalue(L, 1);
   lua_setiuservalue(L, 2, 1);

@@ -106,6 +106,7 @@ struct sl_task {
   uint8_t woken;    /* enum sl_wake */
   bool reported;    /* its error has an owner: a group, on_error */
   bool named;       /* a script gave it a name */
+  bool stashed;     /* its user values hold an error it met, not its own */
 };
 
 /* What upper rooms do at the turns of a task's life. */

@@ -26,6 +26,7 @@ static int settle(lua_State *L) {
    how many were counted by the probe before. */
 static int probe(lua_State *L) {
   struct sl_tasks *tasks = sl_loop_of(L)->tasks;
+  lua_settop(L, 2);
   lua_pushinteger(L, (lua_Integer)tasks->probe_count);
   tasks->probing = !lua_isnoneornil(L, 1);
   tasks->probe_at = (uint64_t)sl_opt_count(L, 1, 0);
