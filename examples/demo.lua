@@ -20,13 +20,18 @@ local order_log = dofile(arg[0]:gsub("[^/]*$", "lib/order_log.lua"))
 
 local TIME_LIMIT = 20 -- seconds; without trouble it takes half of it
 
+--- Starts order_api.lua by the same interpreter and launcher as this script.
 local function start_server()
-  local script = arg[0]:gsub("[^/]*$", "order_api.lua")
-  return child.start {
-    arg[-2], arg[-1], script, -- the interpreter and the launcher of this one
-    "--port", 0, "--workers", options.workers, "--queue", options.queue,
-    "--delay", options.delay,
-  }
+  local first = 0
+  while arg[first - 1] do first = first - 1 end
+  local words = table.move(arg, first, -1, 1, {})
+  for _, word in ipairs {
+    arg[0]:gsub("[^/]*$", "order_api.lua"), "--port", 0, "--workers",
+    options.workers, "--queue", options.queue, "--delay", options.delay,
+  } do
+    words[#words + 1] = word
+  end
+  return child.start(words)
 end
 
 --- Waits for the line that tells where the server listens.

@@ -87,8 +87,6 @@ static void begin(lua_State *L, struct sl_loop *loop) {
   tasks->L = L;
   sl_tasks_push_anchors(L, tasks);
   tasks->anchors = lua_gettop(L);
-  lua_pushcfunction(L, sl_task_body);
-  tasks->body = lua_gettop(L);
   tasks->futile = 0;
   tasks->main_left = 1;
   loop->nticks = loop->nswitches = 0;

@@ -1,7 +1,7 @@
 /*
 ** task.c: see task.h.
 **
-** A coroutine starts sl_task_body with the task, the message handler, the
+** A coroutine starts `body` with the task, the message handler, the
 ** function and its arguments on its stack, and ends when it returns;
 ** then it goes back to the pool. What may throw (results that need a table,
 ** reports) happens there, inside the coroutine; what comes after, in
@@ -92,10 +92,22 @@ static uint16_t intern_source(lua_State *L, struct sl_tasks *tasks,
 static void note_place(lua_State *L, struct sl_tasks *tasks,
                        struct sl_task *task) {
   lua_Debug ar;
-  if (!lua_getstack(L, 1, &ar) || !lua_getinfo(L, "Sl", &ar)) return;
+  const void *creator;
+  if (!lua_getstack(L, 1, &ar) || !lua_getinfo(L, "fl", &ar)) return;
+  creator = lua_topointer(L, -1);
+  lua_pop(L, 1);
   if (ar.currentline <= 0) return;
   task->line = (uint32_t)ar.currentline;
-  task->source = intern_source(L, tasks, ar.short_src);
+  /* Nearly always the function and line of the last time. That the address
+     may by now be another function's, at the same line, is only a wrong
+     file's name in a dump. */
+  if (creator != tasks->creator || task->line != tasks->creator_line) {
+    lua_getinfo(L, "S", &ar);
+    tasks->creator_source = intern_source(L, tasks, ar.short_src);
+    tasks->creator = creator;
+    tasks->creator_line = task->line;
+  }
+  task->source = tasks->creator_source;
 }
 
 /* -- making a task -- */
@@ -351,14 +363,15 @@ static int k_body(lua_State *L, int status, lua_KContext ctx) {
     keep_results(L, task);
   else
     keep_error(L, task);
-  lua_settop(L, SELF);
   if (task->scope != &task->root) hooks->unwind(task, &task->root);
-  if (task->end == SL_FAILED || task->held != NULL)
+  if (task->end == SL_FAILED || task->held != NULL) {
+    lua_settop(L, SELF);
     hooks->ending(L, task, SELF);
+  }
   return 0;
 }
 
-int sl_task_body(lua_State *L) {
+static int body(lua_State *L) {
   struct sl_task *task = lua_touserdata(L, SELF);
   int status;
   status = lua_pcallk(L, lua_gettop(L) - FUNCTION, LUA_MULTRET, HANDLER,
@@ -394,8 +407,8 @@ static bool borrow_coroutine(struct sl_tasks *tasks, struct sl_task *task) {
 
 static void return_coroutine(struct sl_tasks *tasks, struct sl_task *task,
                              bool reusable) {
+  /* Its stack is empty: what it runs returns nothing. */
   if (reusable && tasks->npool < POOL_MAX) {
-    lua_settop(task->co, 0);
     tasks->pool[tasks->npool].co = task->co;
     tasks->pool[tasks->npool++].slot = task->co_slot;
   } else {
@@ -417,9 +430,9 @@ static bool load(struct sl_tasks *tasks, struct sl_task *task) {
     lua_pushliteral(L, "not enough memory");
     return false;
   }
-  lua_pushvalue(L, tasks->body);
+  lua_pushcfunction(co, body);
   lua_rawgeti(L, tasks->anchors, (lua_Integer)task->slot);
-  lua_xmove(L, co, 2);
+  lua_xmove(L, co, 1);
   lua_pushcfunction(co, sl_task_traceback);
   lua_getiuservalue(co, 2, 1); /* the function: it lives as long as we do */
   for (int i = 2; i <= n; i++) {

@@ -139,7 +139,6 @@ struct sl_tasks {
   int anchors;       /* index in L of the table that keeps tasks alive */
   int anchors_ref;   /* of that table, in the registry */
   int class_ref;     /* of the metatable of tasks, in the registry */
-  int body;          /* index in L of the function each coroutine starts */
   uint32_t live;     /* tasks that have not ended */
   uint32_t main_left; /* 1 until main has ended */
   uint32_t next_id;
@@ -156,6 +155,9 @@ struct sl_tasks {
   uint32_t npool;
   char (*sources)[LUA_IDSIZE]; /* names of files that created tasks */
   uint32_t nsources;
+  const void *creator; /* the function that created a task last */
+  uint32_t creator_line;
+  uint16_t creator_source;
   struct sl_limit *free_limits; /* scopes with a deadline, at rest */
   struct sl_limit_chunk *limit_chunks;
   lua_CFunction rethrower; /* the function that raised an error once more */
@@ -214,9 +216,6 @@ int sl_task_rethrow(lua_State *L, struct sl_loop *loop);
 int sl_task_push_outcome(lua_State *L, struct sl_task *task, int index);
 /* As above, the error is pushed instead; returns 1. */
 int sl_task_push_values(lua_State *L, struct sl_task *task, int index);
-
-/* What every coroutine runs; `run` keeps it at tasks->body. */
-int sl_task_body(lua_State *L);
 
 /* The message handler of every protected call under which a task's code
    runs: keeps the traceback of the first raise with the task. Push with
