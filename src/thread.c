@@ -104,7 +104,6 @@ static void give_up(struct ticket *ticket) {
   if (request == NULL) return;
   ticket->request = NULL;
   request->held = false;
-  sl_link_unlink(&request->waiters);
   if (!request->in_flight) free_request(request);
 }
 
@@ -313,10 +312,9 @@ static void on_done(uv_work_t *work, int status) {
   (void)status; /* cancelled: it has no outcome, and nobody waits */
   request->in_flight = false;
   sl_link_unlink(&request->link);
-  if (!request->held)
-    free_request(request);
-  else if (!sl_list_empty(&request->waiters))
+  if (!sl_list_empty(&request->waiters))
     sl_task_wake(sl_task_of(request->waiters.next), SL_WOKEN);
+  if (!request->held) free_request(request);
 }
 
 /* A call that has not begun never will, as if it had not been made; one that
@@ -493,6 +491,8 @@ static int to_thread(lua_State *L) {
   pack_call(L, request);
   lua_settop(L, 1);
   luaL_checkstack(L, 16, NULL); /* nothing throws once it has started */
+  /* A finaliser may have cancelled the task: then it never gets beyond. */
+  if (task->scope->effective) return sl_wait_pause_k(L, task, to_thread);
   start(request);
   return sl_wait_park_k(L, task, &request->waiters, &thread_kind, request,
                         SL_NEVER, k_to_thread);
