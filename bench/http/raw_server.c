@@ -15,12 +15,12 @@
 #include <uv.h>
 
 #define ANSWER                                                               \
-    "HTTP/1.1 200 OK\r\n"                                                    \
+    "HTTP/1.1 202 Accepted\r\n"                                              \
     "Content-Type: application/json\r\n"                                     \
-    "Content-Length: 11\r\n"                                                 \
+    "Content-Length: 35\r\n"                                                 \
     "Date: Thu, 01 Jan 1970 00:00:00 GMT\r\n"                                \
     "\r\n"                                                                   \
-    "{\"ok\":true}"
+    "{\"order\":1234567,\"power_user\":true}"
 
 enum { ANSWER_SIZE = sizeof ANSWER - 1, BATCH = 64 };
 

@@ -71,7 +71,7 @@ server_command() { # NAME PORT
   case $load:$1 in
     *:raw) echo "$BENCH_BUILD/raw_server $2" ;;
     orders:sluice)
-      echo "lua5.4 examples/order_api.lua --host 127.0.0.1 $options" ;;
+      echo "lua5.4 examples/order_api.lua --quiet $options" ;;
     orders:aiohttp) echo "$PYTHON bench/http/aiohttp_orders.py $options" ;;
     *:sluice) echo "lua5.4 bench/http/hello.lua $2" ;;
     *:aiohttp) echo "$PYTHON bench/http/aiohttp_hello.py $2" ;;
