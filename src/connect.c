@@ -18,7 +18,7 @@ static void on_connected(uv_connect_t *request, int status) {
 static void abandon_connect(struct sl_task *task, enum sl_wake why) {
   struct sl_stream *stream = task->object;
   sl_task_wake(task, why);
-  sl_stream_close(stream, false);
+  sl_stream_close(stream, SL_CLOSE_NOW);
 }
 
 static const struct sl_wait_kind connect_kind = {
@@ -35,7 +35,7 @@ static int k_connect(lua_State *L, int status, lua_KContext ctx) {
   if (stream == NULL) return sl_fail_closed(L, "stream");
   error = stream->connected;
   if (error == 0) return 1;
-  sl_stream_close(stream, false);
+  sl_stream_close(stream, SL_CLOSE_NOW);
   return sl_fail_uv(L, error);
 }
 
@@ -85,7 +85,7 @@ static int connect_tcp(lua_State *L) {
   error = uv_tcp_connect(&stream->connect, tcp, address, on_connected);
   if (error == 0) error = uv_tcp_nodelay(tcp, 1);
   if (error == 0) return park(L, stream, task);
-  sl_stream_close(stream, false);
+  sl_stream_close(stream, SL_CLOSE_NOW);
   return sl_fail_uv(L, error);
 }
 

@@ -17,6 +17,7 @@
 #include "future.h"
 #include "group.h"
 #include "heapobj.h"
+#include "http_conn.h"
 #include "lock.h"
 #include "net.h"
 #include "queue.h"
@@ -98,6 +99,7 @@ int luaopen_sluice_core(lua_State *L) {
   sl_heapobj_open(L, loop);
   sl_testing_open(L, loop);
   sl_net_open(L, loop);
+  sl_http_open(L, loop);
   lua_pushvalue(L, -1);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &module_key);
   return 1;

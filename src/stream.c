@@ -360,7 +360,8 @@ static void step_close(struct sl_stream *stream) {
   if (stream->state == SL_STREAM_CLOSED) sl_handle_close(&stream->handle);
 }
 
-void sl_stream_close(struct sl_stream *stream, bool gentle) {
+void sl_stream_close(struct sl_stream *stream, enum sl_stream_ending how) {
+  bool gentle = how == SL_CLOSE_GENTLY;
   if (stream->state != SL_STREAM_OPEN) return;
   sl_handle_part(&stream->handle);
   wake_all(&stream->readers);
@@ -368,10 +369,10 @@ void sl_stream_close(struct sl_stream *stream, bool gentle) {
   wake_all(&stream->writers);
   wake_all(&stream->finishers);
   stop_reading(stream);
-  sl_stream_flush(stream);
+  if (how != SL_CLOSE_NOW) sl_stream_flush(stream);
   stream->gentle = gentle;
-  if (!stream->reserved || stream->handle.loop->clock == NULL ||
-      (!gentle && !stream->writing)) {
+  if (how == SL_CLOSE_NOW || !stream->reserved ||
+      stream->handle.loop->clock == NULL || (!gentle && !stream->writing)) {
     stream->state = SL_STREAM_CLOSED;
     sl_handle_close(&stream->handle);
     return;

@@ -99,10 +99,16 @@ static inline struct sl_stream *sl_stream_of(const struct sl_box *box) {
   return (struct sl_stream *)box->handle;
 }
 
-/* Closes it: everybody who waits for it is woken, what is queued is still
-   written. gentle: then tells the peer, and swallows what it still sends for
-   a while, so that it can read the last bytes before a reset. */
-void sl_stream_close(struct sl_stream *stream, bool gentle);
+enum sl_stream_ending {
+  SL_CLOSE_NOW,     /* what is queued is lost */
+  SL_CLOSE_FLUSHED, /* what is queued is still written */
+  /* Then tells the peer, and swallows what it still sends for a while, so
+     that it can read the last bytes before a reset. */
+  SL_CLOSE_GENTLY
+};
+
+/* Closes it; everybody who waits for it is woken. */
+void sl_stream_close(struct sl_stream *stream, enum sl_stream_ending how);
 
 /* -- reading -- */
 

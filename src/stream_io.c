@@ -318,7 +318,8 @@ static int shut_down(lua_State *L) {
    background. Never waits; twice is harmless. */
 static int close_stream(lua_State *L) {
   struct sl_box *box = check_box(L);
-  if (box->handle != NULL) sl_stream_close(sl_stream_of(box), false);
+  if (box->handle != NULL)
+    sl_stream_close(sl_stream_of(box), SL_CLOSE_FLUSHED);
   return 0;
 }
 

@@ -1,0 +1,256 @@
+--- sluice.http: applications that answer HTTP requests.
+--
+-- An application is a table of routes, middleware, hooks and limits. It can
+-- be asked by a test without a socket, serve at one inside a running loop, or
+-- run a whole program until it is told to stop. The connections are the
+-- core's (sluice.core.http); what is here is policy.
+
+local sluice = require "sluice"
+local router = require "sluice.http.router"
+local http_server = require "sluice.http.server"
+local http_test = require "sluice.http.test"
+
+local http = {}
+
+local App = {}
+App.__index = App
+App.__name = "sluice.http.App"
+
+local LIMITS = {
+  max_body = 1048576,
+  max_head = 16384,
+  max_target = 8192,
+  max_fields = 100,
+  max_connections = 1024,
+  head_timeout = 10,
+  body_timeout = 30,
+  body_total_timeout = 300,
+  idle_timeout = 60,
+  write_timeout = 30,
+  handler_timeout = math.huge,
+}
+
+local SERVE_OPTIONS = {
+  host = "string", port = "number", unix = "string", reuse_port = "boolean",
+  backlog = "number", grace = "number", access_log = true,
+  on_listen = "function",
+}
+
+local function argument_error(name, message)
+  error(("bad argument #1 to '%s' (%s)"):format(name, message), 4)
+end
+
+local function check_options(options, known, name)
+  if options == nil then return {} end
+  if type(options) ~= "table" then
+    argument_error(name, "table expected, got " .. type(options))
+  end
+  for key, value in pairs(options) do
+    local kind = known[key]
+    if not kind then
+      argument_error(name, ("unknown option '%s'"):format(tostring(key)))
+    elseif type(kind) == "string" and type(value) ~= kind then
+      argument_error(name, ("'%s' must be a %s"):format(key, kind))
+    end
+  end
+  return options
+end
+
+local function check_limit(key, value)
+  if math.type(value) and value >= 0 then return value end
+  argument_error("App", ("'%s' must be a number that is not negative")
+    :format(key))
+end
+
+--- Makes an application.
+-- @param[opt] limits `max_body`, `max_head`, `max_target` (bytes),
+-- `max_fields`, `max_connections`, `head_timeout`, `body_timeout` (between
+-- two pieces), `body_total_timeout`, `idle_timeout`, `write_timeout`,
+-- `handler_timeout` (seconds); math.huge is none
+-- @return an application
+function http.App(limits)
+  check_options(limits, LIMITS, "App")
+  local own = {}
+  for key, default in pairs(LIMITS) do
+    local value = limits and limits[key]
+    own[key] = value == nil and default or check_limit(key, value)
+  end
+  return setmetatable({
+    limits = own,
+    router = router.new(),
+    middleware = {},
+    hooks = { startup = {}, shutdown = {}, cleanup = {} },
+  }, App)
+end
+
+local function check_function(value, n, name)
+  if type(value) == "function" then return end
+  local meta = getmetatable(value)
+  if type(meta) == "table" and meta.__call then return end
+  error(("bad argument #%d to '%s' (function expected, got %s)"):format(n,
+    name, type(value)), 3)
+end
+
+local function check_path(path, n, name)
+  if type(path) == "string" and path:sub(1, 1) == "/" then return end
+  error(("bad argument #%d to '%s' (a path begins with '/')"):format(n,
+    name), 3)
+end
+
+--- Adds a route.
+-- @param method such as "GET"
+-- @param path `{name}` stands for a segment, `{name*}` at its end for the rest
+-- @param handler `function(request)` returning `body` or `status, body,
+-- headers`
+function App:route(method, path, handler)
+  if type(method) ~= "string" or not method:find("^[%w!#$%%&'*+.^_`|~-]+$")
+  then
+    error("bad argument #1 to 'route' (not a method)", 2)
+  end
+  check_path(path, 2, "route")
+  check_function(handler, 3, "route")
+  self.router:add(method, path, handler, 2)
+end
+
+for _, name in ipairs { "get", "post", "put", "patch", "delete" } do
+  local method = name:upper()
+  App[name] = function(self, path, handler)
+    check_path(path, 1, name)
+    check_function(handler, 2, name)
+    self.router:add(method, path, handler, 2)
+  end
+end
+
+--- Adds middleware, which sees every request; the first added is outermost.
+-- @param fn `function(request, next)` that returns what `next(request)` does,
+-- or an answer of its own
+function App:use(fn)
+  check_function(fn, 1, "use")
+  table.insert(self.middleware, fn)
+end
+
+for _, name in ipairs { "startup", "shutdown", "cleanup" } do
+  App["on_" .. name] = function(self, fn)
+    check_function(fn, 1, "on_" .. name)
+    table.insert(self.hooks[name], fn)
+  end
+end
+
+-- -- dispatching --
+
+local function not_found()
+  return 404, "404 Not Found\n"
+end
+
+local function not_allowed(allow)
+  return function()
+    return 405, "405 Method Not Allowed\n", { Allow = allow }
+  end
+end
+
+-- Runs a handler under a deadline.
+local function limited(seconds, handler)
+  local function mark(request) return true, handler(request) end
+  return function(request)
+    local done, first, second, third =
+      sluice.wait_for(seconds, mark, request)
+    if done then return first, second, third end
+    return 503, "503 Service Unavailable\n"
+  end
+end
+
+-- The handler of a request goes through the middleware with it.
+local function chain(middleware)
+  local handler = function(request) return request._handler(request) end
+  for i = #middleware, 1, -1 do
+    local fn, inner = middleware[i], handler
+    handler = function(request) return fn(request, inner) end
+  end
+  return handler
+end
+
+--- What answers requests: `function(request, encoded)`. For the server.
+function App:dispatcher()
+  local routes = self.router
+  local through = #self.middleware > 0 and chain(self.middleware)
+  local seconds = self.limits.handler_timeout
+  if seconds < math.huge then
+    through = limited(seconds, through or chain({}))
+  end
+  return function(request, encoded)
+    local handler, params =
+      routes:find(request.method, request.path, encoded)
+    if handler then
+      request.params = params
+    else
+      handler = params and not_allowed(params) or not_found
+    end
+    if not through then return handler(request) end
+    request._handler = handler
+    return through(request)
+  end
+end
+
+-- -- serving --
+
+--- Serves in a running loop: runs the hooks of the start, then accepts.
+-- @param[opt] options `host` ("127.0.0.1") and `port` (8080; 0 picks one), or
+-- `unix`; `reuse_port`, `backlog`; `grace` (10): seconds that requests in work
+-- have when it stops; `access_log`: true, a file, a function
+-- @return a server (`sockname`, `close`, `wait_closed`); or nil, message, code
+-- Waits.
+function App:serve(options)
+  options = check_options(options, SERVE_OPTIONS, "serve")
+  local server, message, code = http_server.start(self, options)
+  if server and options.on_listen then
+    options.on_listen(server:sockname())
+  end
+  return server, message, code
+end
+
+-- Serves until a signal, or until the task is cancelled.
+local function run(app, options)
+  local signal = sluice.Signal("SIGTERM", "SIGINT")
+  local listening <close> = signal -- luacheck: ignore
+  local server, message, code = app:serve(options)
+  if not server then
+    http_server.log_error(("cannot listen at %s: %s (%s)"):format(
+      options.unix or ("%s:%d"):format(options.host or "127.0.0.1",
+        options.port or 8080), message, code))
+    return nil, message, code
+  end
+  local ok, err = pcall(signal.wait, signal)
+  sluice.shield(server.stop, server)
+  if not ok then error(err, 0) end
+  return true
+end
+
+--- Serves until SIGTERM or SIGINT, then stops gracefully: refuses new
+-- connections, runs the hooks of the shutdown, finishes the requests in work
+-- within `grace`, cancels what is left, runs the hooks of the cleanup. In a
+-- main chunk it starts the loop itself.
+-- @param[opt] options as of serve; `on_listen(host, port)` is called when it
+-- accepts
+-- @return true; or nil, message, code when it cannot listen
+-- Waits.
+function App:run(options)
+  options = check_options(options, SERVE_OPTIONS, "run")
+  if sluice.current_task() then return run(self, options) end
+  return sluice.run(run, self, options)
+end
+
+--- Asks the application without a socket.
+-- @param options `method` ("GET"), `path` ("/"), `headers`, `body`
+-- @return a table: `status`, `headers` (names in small letters), `body`
+-- Waits if the handler does; starts a loop of its own outside a task.
+function App:test(options)
+  local request = { method = "GET" }
+  for key, value in pairs(options or {}) do request[key] = value end
+  local describe, log_error = http_server.describe, http_server.log_error
+  if sluice.current_task() then
+    return http_test.run(self, request, describe, log_error)
+  end
+  return sluice.run(http_test.run, self, request, describe, log_error)
+end
+
+return http

@@ -1,0 +1,72 @@
+--- sluice.http.answer: what a handler returned, made an answer.
+--
+-- The one idea: `send` looks once at the types and calls the connection once;
+-- an answer of the usual kinds makes no table.
+--
+-- Internal to sluice.http. `conn` is a connection of the core or, in
+-- app:test, something with its methods.
+
+local json = require "sluice.http.json"
+
+local answer = {}
+
+local TEXT = "text/plain; charset=utf-8"
+local JSON = "application/json"
+local BINARY = "application/octet-stream"
+
+-- Calls a function for the chunks of the body.
+local function send_chunks(conn, status, headers, next_chunk)
+  local sent, wanted = conn:start(status, headers, BINARY)
+  if not wanted then return sent, 0 end
+  local bytes = 0
+  for chunk in next_chunk do
+    if type(chunk) ~= "string" then
+      error(("a chunk of the body is a %s, not a string")
+        :format(type(chunk)), 0)
+    end
+    if not conn:chunk(chunk) then return sent, bytes end
+    bytes = bytes + #chunk
+  end
+  conn:finish()
+  return sent, bytes
+end
+
+local function send_body(conn, status, body, headers)
+  local kind = type(body)
+  if kind == "string" then
+    return conn:respond(status, headers, TEXT, body), #body
+  elseif kind == "table" then
+    local text = json.encode(body)
+    return conn:respond(status, headers, JSON, text), #text
+  elseif kind == "nil" then
+    return conn:respond(status, headers, nil, ""), 0
+  elseif kind == "function" then
+    return send_chunks(conn, status, headers, body)
+  end
+  error("a handler returned a " .. kind .. " as the body", 0)
+end
+
+--- Sends what a handler returned: `body`, or `status, body, headers`.
+-- @return the status sent, and how many bytes of body
+-- Waits while a long body goes out. Raises what is wrong with the values.
+function answer.send(conn, first, second, third)
+  local kind = type(first)
+  if kind == "string" then
+    return conn:respond(200, nil, TEXT, first), #first
+  elseif kind == "table" then
+    local text = json.encode(first)
+    return conn:respond(200, nil, JSON, text), #text
+  elseif kind == "number" then
+    return send_body(conn, first, second, third)
+  elseif kind == "nil" then
+    return conn:respond(204, nil, nil, ""), 0
+  end
+  return send_body(conn, 200, first)
+end
+
+--- Answers with a status and its usual words.
+function answer.send_status(conn, status, reason)
+  return conn:respond(status, nil, TEXT, status .. " " .. reason .. "\n")
+end
+
+return answer

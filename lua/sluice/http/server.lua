@@ -1,0 +1,208 @@
+--- sluice.http.server: an application at a socket.
+--
+-- The one idea: a connection is one task and one protected call; requests are
+-- handled one after the other inside it, and only an error leaves it, to be
+-- logged and answered with 500. A stop is told to each connection, which ends
+-- with the answer in work.
+--
+-- Internal to sluice.http.
+
+local sluice = require "sluice"
+local core = require "sluice.core.http"
+local net = require "sluice.net"
+local answer = require "sluice.http.answer"
+local Request = require "sluice.http.request"
+local access_log = require "sluice.http.access_log"
+
+local Server = {}
+Server.__index = Server
+
+local ABANDON = 5 -- seconds that cancelled handlers have to end
+
+local function log_error(...)
+  io.stderr:write("sluice.http: ", ...)
+  io.stderr:write("\n")
+end
+
+-- -- a connection --
+
+-- Answers requests until the connection is over. `state.request` is the one
+-- in work, for whoever catches an error.
+local function serve_requests(server, conn, state)
+  local dispatch, log, stream = server.dispatch, server.log, state.stream
+  local send = answer.send
+  while true do
+    local method, path, head, query, encoded = conn:next()
+    if not method then
+      if path and log then log(state, nil, path) end
+      return
+    end
+    local request = setmetatable({
+      method = method, path = path, _head = head, _query = query,
+      _conn = conn, _stream = stream,
+    }, Request)
+    state.request = request
+    local began = log and sluice.time()
+    local status, bytes = send(conn, dispatch(request, encoded))
+    request._conn = nil
+    if log then log(state, request, status, bytes, began) end
+  end
+end
+
+-- The message handler: tells where it came from, while that is known. A
+-- cancellation goes on as it is.
+local function describe(err)
+  if sluice.is_cancelled(err) then return err end
+  return debug.traceback(tostring(err), 2)
+end
+
+-- Answers the request that failed. Returns whether the connection can go on.
+local function recover(conn, state, err)
+  if sluice.is_cancelled(err) then sluice.sleep(0) end -- our own is raised
+  local request = state.request
+  log_error(("error in %s %s: %s"):format(
+    request and request.method or "?", request and request.path or "?",
+    tostring(err)))
+  if request then request._conn = nil end
+  local where = conn:state()
+  if where == "asked" then
+    answer.send_status(conn, 500, "Internal Server Error")
+    return true
+  end
+  return where == "answered"
+end
+
+local function serve_connection(server, stream)
+  local conn <close> = core.Connection(stream, server.settings)
+  local state = { stream = stream }
+  server:enter(conn)
+  repeat
+    local ok, err = xpcall(serve_requests, describe, server, conn, state)
+  until ok or not recover(conn, state, err)
+end
+
+-- The task of a connection.
+local function handle(server, stream)
+  local task = sluice.current_task()
+  server.tasks[task] = true
+  local ok, err = pcall(serve_connection, server, stream)
+  server.tasks[task] = nil
+  server.count = server.count - 1
+  if server.count == 0 then server.empty:set() end
+  if not ok then error(err, 0) end
+end
+
+-- -- starting --
+
+local function listen(server, options)
+  local function on_connection(stream)
+    server.count = server.count + 1
+    server.empty:clear()
+    return handle(server, stream)
+  end
+  local settings = {
+    backlog = options.backlog, reuse_port = options.reuse_port,
+    max_connections = server.app.limits.max_connections,
+  }
+  if options.unix then
+    return net.serve_unix(on_connection, options.unix, settings)
+  end
+  return net.serve(on_connection, options.host, options.port or 8080,
+    settings)
+end
+
+local function run_hooks(app, hooks)
+  for _, hook in ipairs(hooks) do
+    local ok, err = xpcall(hook, describe, app)
+    if not ok and sluice.is_cancelled(err) then sluice.sleep(0) end
+    if not ok then log_error("error in a hook: ", tostring(err)) end
+  end
+end
+
+-- Starts an application: the hooks of its start, then the socket. Returns a
+-- server; or nil, message, code.
+local function start(app, options)
+  local server = setmetatable({
+    app = app,
+    settings = core.Settings(app.limits),
+    dispatch = app:dispatcher(),
+    log = access_log.writer(options.access_log),
+    grace = options.grace or 10,
+    conns = setmetatable({}, { __mode = "k" }),
+    tasks = {},
+    count = 0,
+    empty = sluice.Event(),
+    ended = sluice.Event(),
+  }, Server)
+  server.empty:set()
+  for _, hook in ipairs(app.hooks.startup) do hook(app) end
+  local socket, message, code = listen(server, options)
+  if socket then
+    server.socket = socket
+    return server
+  end
+  run_hooks(app, app.hooks.shutdown)
+  run_hooks(app, app.hooks.cleanup)
+  return nil, message, code
+end
+
+-- -- stopping --
+
+function Server:enter(conn)
+  self.conns[conn] = true
+  if self.stopping then conn:stop() end
+end
+
+-- Cancels what is left and gives it a moment to end.
+local function abandon(server)
+  local tasks = {}
+  for task in pairs(server.tasks) do
+    task:cancel("the server stops")
+    tasks[#tasks + 1] = task
+  end
+  sluice.wait(tasks, { timeout = ABANDON })
+end
+
+--- Stops, in the calling task: no new connections, the hooks of the
+-- shutdown, the requests in work within `grace`, the hooks of the cleanup.
+-- Waits.
+function Server:stop()
+  if self.stopping then return self.ended:wait() end
+  self.stopping = true
+  self.socket:close()
+  local due = sluice.time() + self.grace
+  for conn in pairs(self.conns) do conn:stop() end
+  run_hooks(self.app, self.app.hooks.shutdown)
+  self.empty:wait(math.max(0, due - sluice.time()))
+  if self.count > 0 then abandon(self) end
+  -- The last bytes of answers are on their way; their sockets linger.
+  self.socket:wait_closed(math.max(0, math.min(2, due - sluice.time())))
+  run_hooks(self.app, self.app.hooks.cleanup)
+  self.ended:set()
+end
+
+--- Begins to stop gracefully, in a task of its own. Never waits.
+function Server:close()
+  if self.stopping or self.stopper then return end
+  self.socket:close()
+  self.stopper = sluice.create_task(self.stop, self)
+end
+
+--- Waits until a stop that was begun has ended.
+-- @param[opt] timeout in seconds
+-- @return true; or nil, "timeout"
+function Server:wait_closed(timeout)
+  return self.ended:wait(timeout)
+end
+
+--- Its host and port, or its path.
+function Server:sockname()
+  return self.socket:sockname()
+end
+
+function Server:__tostring()
+  return ("sluice.http.Server (%d connections%s)"):format(
+    self.count, self.stopping and ", stopping" or "")
+end
+
+return { start = start, log_error = log_error, describe = describe }

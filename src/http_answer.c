@@ -1,0 +1,302 @@
+/*
+** http_answer.c: the answer to the request in work.
+**
+** The one idea: an answer is appended to the stream's buffer in one call and
+** written when the connection next looks for a request; only what is long is
+** written at once, without a copy. Everything that may be wrong with it is
+** found before a byte is appended, so that another answer can be made.
+**
+** Whether the connection is kept is decided here: not if the client does not
+** want it, the server stops, or the rest of the body would have to be waited
+** for.
+*/
+#include "http_conn.h"
+
+#include <string.h>
+
+#include "http_text.h"
+
+enum {
+  MAX_HEADERS = 100,
+  COPIED = 16384,       /* a longer body is not copied behind its head */
+  PASSED_OVER = 65536   /* a shorter rest of a body is, to keep the client */
+};
+
+/* The stack of respond and start. */
+enum { STATUS = 2, HEADERS = 3, TYPE = 4, BODY = 5 };
+
+struct headers {
+  struct sl_http_header list[MAX_HEADERS + 1];
+  size_t n;
+  bool has_type;
+  bool close; /* the handler does not want to keep the connection */
+};
+
+/* -- what the handler gave -- */
+
+static bool names(const struct sl_http_header *header, const char *name) {
+  size_t len = strlen(name);
+  return header->name_len == len &&
+         sl_http_equal(header->name, name, len);
+}
+
+static void check_header(lua_State *L, struct headers *headers,
+                         const struct sl_http_header *header) {
+  switch (sl_http_check_header(header)) {
+    case SL_HTTP_HEADER_OK: break;
+    case SL_HTTP_BAD_NAME:
+      luaL_error(L, "invalid name of a header ('%s')", header->name);
+      break;
+    case SL_HTTP_BAD_VALUE:
+      luaL_error(L, "invalid value of the header '%s'", header->name);
+      break;
+    case SL_HTTP_OURS:
+      if (!names(header, "connection") || header->value_len != 5 ||
+          !sl_http_equal(header->value, "close", 5))
+        luaL_error(L, "the header '%s' is set by the server", header->name);
+      headers->close = true;
+      return;
+  }
+  if (headers->n == MAX_HEADERS) luaL_error(L, "too many headers");
+  if (names(header, "content-type")) headers->has_type = true;
+  headers->list[headers->n++] = *header;
+}
+
+/* Adds a header whose value, a string or a number, is on the top; the value
+   stays there as a string, so that it lives until the head is written. */
+static void add_header(lua_State *L, struct headers *headers, int name) {
+  struct sl_http_header header;
+  int type = lua_type(L, -1);
+  if (type != LUA_TSTRING && type != LUA_TNUMBER)
+    luaL_error(L, "the header '%s' is a %s, not a string",
+               lua_tostring(L, name), lua_typename(L, type));
+  header.name = lua_tolstring(L, name, &header.name_len);
+  header.value = lua_tolstring(L, -1, &header.value_len);
+  check_header(L, headers, &header);
+}
+
+/* The values of a list on the top, which they replace. */
+static void add_list(lua_State *L, struct headers *headers, int name) {
+  int list = lua_gettop(L);
+  lua_Integer n = (lua_Integer)lua_rawlen(L, list);
+  if (n > MAX_HEADERS) luaL_error(L, "too many headers");
+  luaL_checkstack(L, (int)n + 8, NULL);
+  for (lua_Integer i = 1; i <= n; i++) {
+    lua_rawgeti(L, list, i);
+    add_header(L, headers, name);
+  }
+}
+
+/* Collects what is in the table at HEADERS; leaves the strings above. */
+static void collect_headers(lua_State *L, struct headers *headers) {
+  headers->n = 0;
+  headers->has_type = headers->close = false;
+  if (lua_isnoneornil(L, HEADERS)) return;
+  luaL_checktype(L, HEADERS, LUA_TTABLE);
+  lua_pushnil(L);
+  while (lua_next(L, HEADERS)) {
+    int name = lua_gettop(L) - 1;
+    luaL_checkstack(L, 8, NULL);
+    if (lua_type(L, name) != LUA_TSTRING)
+      luaL_error(L, "the name of a header is not a string");
+    if (lua_istable(L, -1))
+      add_list(L, headers, name);
+    else
+      add_header(L, headers, name);
+    lua_pushvalue(L, name); /* the key for lua_next, above the strings */
+  }
+}
+
+/* -- making it -- */
+
+static bool is_head(const struct sl_http_head *head) {
+  return sl_http_span_is(head, head->method, "HEAD");
+}
+
+/* Whether the rest of the request's body need not be waited for, or is so
+   short that the connection is worth it. */
+static bool settle_body(struct sl_http_conn *conn, struct sl_stream *stream) {
+  struct sl_http_parser *parser = &conn->parser;
+  enum sl_http_event event;
+  if (conn->refused != 0) return false;
+  do event = sl_http_conn_feed(conn, stream, false);
+  while (event == SL_HTTP_BODY);
+  if (event == SL_HTTP_MESSAGE) return true;
+  if (event == SL_HTTP_ERROR || parser->head.chunked) return false;
+  if (parser->head.expect_continue && !conn->told_continue) return false;
+  return parser->head.content_length - parser->received <= PASSED_OVER;
+}
+
+static int check_status(lua_State *L) {
+  lua_Integer status = luaL_checkinteger(L, STATUS);
+  if (status < 200 || status > 999)
+    luaL_error(L, "the status %d is not one of 200 to 999", (int)status);
+  return (int)status;
+}
+
+/* Prepares an answer of the headers collected. Throws what is wrong. */
+static void prepare(lua_State *L, struct sl_http_conn *conn,
+                    struct sl_stream *stream, struct headers *headers,
+                    struct sl_http_response *response) {
+  const struct sl_http_head *head = &conn->parser.head;
+  int status = check_status(L);
+  collect_headers(L, headers);
+  memset(response, 0, sizeof *response);
+  response->status = status;
+  if (!headers->has_type && lua_type(L, TYPE) == LUA_TSTRING) {
+    struct sl_http_header *type = &headers->list[headers->n++];
+    type->name = "Content-Type";
+    type->name_len = sizeof "Content-Type" - 1;
+    type->value = lua_tolstring(L, TYPE, &type->value_len);
+  }
+  response->headers = headers->list;
+  response->n_headers = headers->n;
+  response->date = sl_http_conn_date(conn);
+  response->to_head = is_head(head);
+  response->minor = head->minor;
+  response->keep_alive = head->keep_alive && !conn->stopping &&
+                         !headers->close && settle_body(conn, stream);
+}
+
+static void write_head(lua_State *L, struct sl_http_conn *conn,
+                       struct sl_stream *stream,
+                       struct sl_http_response *response) {
+  if (!sl_http_write_head(&stream->out, response))
+    luaL_error(L, "not enough memory");
+  conn->closing = !response->keep_alive;
+  sl_bytes_clear(&conn->piece);
+}
+
+/* Appends the body, or sends a long one behind what is queued. */
+static void write_body(lua_State *L, struct sl_stream *stream,
+                       const char *body, size_t len) {
+  if (len > COPIED) {
+    sl_stream_flush(stream);
+    sl_stream_send(stream, body, len);
+  } else if (!sl_bytes_append(&stream->out, body, len)) {
+    sl_stream_close(stream, SL_CLOSE_NOW); /* its head promised a body */
+    luaL_error(L, "not enough memory");
+  }
+}
+
+static void check_asked(lua_State *L, const struct sl_http_conn *conn) {
+  if (conn->state != SL_HTTP_ASKED)
+    luaL_error(L, "the request was answered already");
+}
+
+/* The refusal of a body goes before any other answer. Returns whether it was
+   made; pushes its status. */
+static bool refuse_instead(lua_State *L, struct sl_http_conn *conn,
+                           struct sl_stream *stream) {
+  if (stream != NULL && conn->refused == 0) return false;
+  conn->state = SL_HTTP_ANSWERED;
+  conn->closing = true;
+  if (stream != NULL && conn->refused > 0)
+    sl_http_conn_refuse(conn, stream, conn->refused);
+  lua_pushinteger(L, conn->refused > 0 ? conn->refused : 499);
+  return true;
+}
+
+/* conn:respond(status, headers, type, body): answers. headers: a table or
+   nil; type: of the body, if headers do not say; body: a string or nil.
+   Returns the status that was sent in the end; 499: nobody was there. Never
+   waits. */
+static int respond(lua_State *L) {
+  struct sl_http_conn *conn = sl_http_conn_check(L);
+  struct sl_stream *stream = sl_http_stream_of(conn);
+  struct sl_http_response response;
+  struct headers headers;
+  size_t len = 0;
+  const char *body = luaL_optlstring(L, BODY, NULL, &len);
+  check_asked(L, conn);
+  if (refuse_instead(L, conn, stream)) return 1;
+  prepare(L, conn, stream, &headers, &response);
+  response.length = len;
+  response.known_length = true;
+  write_head(L, conn, stream, &response);
+  conn->state = SL_HTTP_ANSWERED;
+  if (response.framing == SL_HTTP_BY_LENGTH)
+    write_body(L, stream, body, len);
+  lua_pushinteger(L, response.status);
+  return 1;
+}
+
+/* conn:start(status, headers, type): begins an answer of unknown length.
+   Returns the status, and whether a body is to follow. Never waits. */
+static int start(lua_State *L) {
+  struct sl_http_conn *conn = sl_http_conn_check(L);
+  struct sl_stream *stream = sl_http_stream_of(conn);
+  struct sl_http_response response;
+  struct headers headers;
+  check_asked(L, conn);
+  if (refuse_instead(L, conn, stream)) return 1;
+  prepare(L, conn, stream, &headers, &response);
+  write_head(L, conn, stream, &response);
+  conn->framing = (uint8_t)response.framing;
+  conn->state = response.framing == SL_HTTP_NO_BODY ? SL_HTTP_ANSWERED
+                                                    : SL_HTTP_SENDING;
+  lua_pushinteger(L, response.status);
+  lua_pushboolean(L, conn->state == SL_HTTP_SENDING);
+  return 2;
+}
+
+/* -- in chunks -- */
+
+static int push_sent(lua_State *L, const struct sl_stream *stream) {
+  if (stream == NULL) return sl_fail_closed(L, "connection");
+  if (stream->broken != 0) return sl_fail_uv(L, stream->broken);
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
+static int k_chunk(lua_State *L, int status, lua_KContext ctx) {
+  struct sl_http_conn *conn = lua_touserdata(L, 1);
+  struct sl_stream *stream = sl_http_stream_of(conn);
+  (void)status;
+  if (sl_http_conn_outcome(L, conn, (struct sl_task *)ctx) ==
+      SL_TIMED_OUT) {
+    if (stream != NULL) sl_stream_close(stream, SL_CLOSE_NOW);
+    return sl_fail(L, "timeout");
+  }
+  return push_sent(L, stream);
+}
+
+/* conn:chunk(data): the next piece of the body. Returns true; nil, reason
+   when nobody is there to read it. Waits while too much is queued. */
+static int chunk(lua_State *L) {
+  struct sl_http_conn *conn = sl_http_conn_check(L);
+  struct sl_task *task = sl_wait_enter(L, conn->loop);
+  struct sl_stream *stream;
+  size_t len;
+  const char *data = luaL_checklstring(L, 2, &len);
+  if (sl_wait_must_pause(task)) return sl_wait_pause_k(L, task, chunk);
+  stream = sl_http_stream_of(conn);
+  if (stream == NULL) return sl_fail_closed(L, "connection");
+  if (conn->state != SL_HTTP_SENDING)
+    return luaL_error(L, "no answer was begun");
+  if (conn->framing == SL_HTTP_BY_CLOSE)
+    sl_stream_send(stream, data, len);
+  else if (!sl_http_write_chunk(&stream->out, data, len))
+    return luaL_error(L, "not enough memory");
+  sl_stream_flush(stream);
+  if (!sl_stream_above(stream)) return push_sent(L, stream);
+  return sl_http_conn_drain_k(L, conn, stream, task, k_chunk);
+}
+
+/* conn:finish(): the body is complete. Never waits. */
+static int finish(lua_State *L) {
+  struct sl_http_conn *conn = sl_http_conn_check(L);
+  struct sl_stream *stream = sl_http_stream_of(conn);
+  if (conn->state != SL_HTTP_SENDING) return 0;
+  if (stream != NULL && conn->framing == SL_HTTP_BY_CHUNKS &&
+      !sl_http_write_last_chunk(&stream->out))
+    return luaL_error(L, "not enough memory");
+  conn->state = SL_HTTP_ANSWERED;
+  return 0;
+}
+
+const luaL_Reg sl_http_answer_methods[] = {{"respond", respond},
+                                           {"start", start},
+                                           {"chunk", chunk},
+                                           {"finish", finish},
+                                           {NULL, NULL}};

@@ -1,0 +1,115 @@
+/*
+** http_conn.h: one connection of a server: requests in, answers out.
+**
+** The one idea: a connection is driven by the one task that serves it:
+** `next` waits for a request, the handler runs in the same task and may ask
+** for the body, `respond` appends the answer to the stream's buffer. Nothing
+** is written until the requests that have arrived are used up (or the loop
+** is about to ask the kernel), so that the answers of one read go out in one
+** write.
+**
+**             next: a head              respond
+**   WAITING ────────────────► ASKED ──────────────────► ANSWERED
+**      ▲                        └── start ─► SENDING ── finish ─┘ │
+**      └──────── next: what is left of the body was passed over ──┘
+**
+** Owns the parser, and a deadline that is moved without touching the clock:
+** it is armed early and looks when it fires. The stream's box and the
+** settings are kept in the user values. Knows no routes.
+*/
+#ifndef SL_HTTP_CONN_H
+#define SL_HTTP_CONN_H
+
+#include "http_parser.h"
+#include "http_response.h"
+#include "stream.h"
+
+/* What all connections of an application share. */
+struct sl_http_settings {
+  const struct sl_class *class;
+  struct sl_http_limits limits;
+  uint64_t head_ns;  /* from the first byte of a head to its last */
+  uint64_t idle_ns;  /* without a request */
+  uint64_t body_ns;  /* between two pieces of a body */
+  uint64_t total_ns; /* for the whole of a body */
+  uint64_t write_ns; /* until the peer has taken enough of an answer */
+  struct sl_http_date date;
+};
+
+enum sl_http_conn_state {
+  SL_HTTP_WAITING,
+  SL_HTTP_ASKED,
+  SL_HTTP_SENDING,
+  SL_HTTP_ANSWERED
+};
+
+struct sl_http_conn {
+  const struct sl_class *class;
+  struct sl_loop *loop; /* a reference of it, while reserved */
+  struct sl_box *box;   /* of the stream */
+  struct sl_http_settings *settings;
+  struct sl_deadline deadline;
+  uint64_t armed_ns;      /* when it fires, while it is armed */
+  uint64_t due_ns;        /* when the wait is given up, SL_NEVER: not */
+  uint64_t head_due_ns;   /* when the head must be whole, 0: no byte yet */
+  uint64_t body_due_ns;   /* when the body must be whole, 0: not asked for */
+  struct sl_bytes piece;  /* of a streamed body, not yet read */
+  uint8_t state;          /* enum sl_http_conn_state */
+  uint8_t framing;        /* while SENDING: enum sl_http_framing */
+  bool reserved;          /* the clock has room for the deadline */
+  bool closing;           /* there is no next request */
+  bool stopping;          /* the server is: answers say so */
+  bool told_continue;
+  bool lost;              /* what follows cannot be read as a request */
+  int refused;            /* status that the body was refused with, or 0 */
+  struct sl_http_parser parser;
+};
+
+extern const struct sl_class sl_http_conn_class;
+extern const struct sl_class sl_http_settings_class;
+
+/* Makes the classes, and package.loaded["sluice.core.http"]. */
+void sl_http_open(lua_State *L, struct sl_loop *loop);
+
+/* What http_body.c, http_answer.c and http_tables.c add to it. */
+extern const luaL_Reg sl_http_body_methods[];
+extern const luaL_Reg sl_http_answer_methods[];
+extern const luaL_Reg sl_http_functions[];
+
+static inline struct sl_http_conn *sl_http_conn_check(lua_State *L) {
+  return sl_check(L, 1, &sl_http_conn_class);
+}
+
+/* NULL if it is closed. */
+static inline struct sl_stream *sl_http_stream_of(
+    const struct sl_http_conn *conn) {
+  return sl_stream_of(conn->box);
+}
+
+/* Feeds the parser with what has arrived. The piece of a streamed body is in
+   conn->piece, if `keep`. */
+enum sl_http_event sl_http_conn_feed(struct sl_http_conn *conn,
+                                     struct sl_stream *stream, bool keep);
+
+/* Parks until something has arrived or due_ns has passed (SL_TIMED_OUT). */
+int sl_http_conn_park_k(lua_State *L, struct sl_http_conn *conn,
+                        struct sl_stream *stream, struct sl_task *task,
+                        uint64_t due_ns, lua_KFunction k);
+
+/* Parks until little enough is queued, at most for the write time. */
+int sl_http_conn_drain_k(lua_State *L, struct sl_http_conn *conn,
+                         struct sl_stream *stream, struct sl_task *task,
+                         lua_KFunction k);
+
+/* In a continuation of those: what it came to. */
+enum sl_wake sl_http_conn_outcome(lua_State *L, struct sl_http_conn *conn,
+                                  struct sl_task *task);
+
+/* Appends the answer to a request that is refused; there is no next one. */
+void sl_http_conn_refuse(struct sl_http_conn *conn, struct sl_stream *stream,
+                         int status);
+
+/* The date of now. */
+const struct sl_http_date *sl_http_conn_date(struct sl_http_conn *conn);
+
+#endif
