@@ -13,6 +13,8 @@ local sluice = require "sluice"
 local NOT_PUBLIC = {
   ["sluice.testing"] = "what the module sluice.testing is made of",
   ["server:accept"] = "what net.serve calls",
+  ["app:dispatcher"] = "what the server calls",
+  ["http_server:enter"] = "what a connection calls",
 }
 
 --- Documented fields that are nil until something happens.
@@ -27,6 +29,17 @@ local MODULES = {
 
 local function serve()
   return require("sluice.net").serve(function() end, "127.0.0.1", 0)
+end
+
+-- A request as a handler gets it.
+local function request()
+  local app, seen = require("sluice.http").App()
+  app:get("/", function(given)
+    seen = given
+    return ""
+  end)
+  app:test()
+  return seen
 end
 
 --- Classes: how the manual calls an object, and how to get one, in a task.
@@ -83,6 +96,17 @@ local CLASSES = {
     make = function()
       local server <close> = serve()
       return require("sluice.net").connect(server:sockname())
+    end },
+  { name = "sluice.http.App", receiver = "app",
+    make = function() return require("sluice.http").App() end },
+  { name = "sluice.http.Request", receiver = "request",
+    make = function() return request() end },
+  { name = "sluice.http.Server", receiver = "http_server",
+    make = function()
+      local app = require("sluice.http").App()
+      local server = assert(app:serve { port = 0 })
+      server:close()
+      return server
     end },
 }
 
@@ -159,6 +183,7 @@ local function make_object(class)
   class.object, class.meta, class.functions = object, meta, {}
   for key, value in pairs(methods) do
     local public = not NOT_PUBLIC[class.receiver .. ":" .. key]
+      and not key:find("^__")
     if type(value) == "function" and public then
       class.functions[key] = true
     end

@@ -1,0 +1,179 @@
+---@meta sluice.http
+
+-- luacheck: ignore 211 212 241
+-- `require "sluice.http"` for lua-language-server; see ../sluice.lua.
+
+---@class sluice.http
+local http = {}
+
+---@class sluice.http.Limits
+---@field max_head? integer bytes
+---@field max_fields? integer
+---@field max_target? integer bytes
+---@field max_body? integer bytes
+---@field max_connections? integer
+---@field head_timeout? sluice.Seconds
+---@field body_timeout? sluice.Seconds between two pieces
+---@field body_total_timeout? sluice.Seconds
+---@field idle_timeout? sluice.Seconds
+---@field write_timeout? sluice.Seconds
+---@field handler_timeout? sluice.Seconds
+
+---An application; math.huge is no limit.
+---@param limits? sluice.http.Limits
+---@return sluice.http.App
+---@nodiscard
+function http.App(limits) end
+
+---@alias sluice.http.Body string|table|nil|fun(): string?
+---@alias sluice.http.Headers table<string, string|number|(string|number)[]>
+
+---Returns `body`, or `status, body, headers`.
+---@alias sluice.http.Handler fun(request: sluice.http.Request): ...
+
+---@alias sluice.http.Next sluice.http.Handler
+
+---@class sluice.http.App
+local App = {}
+
+---Adds a route; `{name}` is a segment of the path, `{name*}` the rest.
+---@param method string
+---@param path string
+---@param handler sluice.http.Handler
+function App:route(method, path, handler) end
+
+---@param path string
+---@param handler sluice.http.Handler
+function App:get(path, handler) end
+
+---@param path string
+---@param handler sluice.http.Handler
+function App:post(path, handler) end
+
+---@param path string
+---@param handler sluice.http.Handler
+function App:put(path, handler) end
+
+---@param path string
+---@param handler sluice.http.Handler
+function App:patch(path, handler) end
+
+---@param path string
+---@param handler sluice.http.Handler
+function App:delete(path, handler) end
+
+---Adds middleware; the first added is outermost.
+---@param fn fun(request: sluice.http.Request, next: sluice.http.Next): ...
+function App:use(fn) end
+
+---Called before the first connection is accepted.
+---@param fn fun(app: sluice.http.App)
+function App:on_startup(fn) end
+
+---Called when it is asked to stop, new connections already refused.
+---@param fn fun(app: sluice.http.App)
+function App:on_shutdown(fn) end
+
+---Called last.
+---@param fn fun(app: sluice.http.App)
+function App:on_cleanup(fn) end
+
+---@class sluice.http.Entry
+---@field peer string
+---@field method string
+---@field path string
+---@field status integer
+---@field bytes integer of the body
+---@field seconds number
+
+---@class sluice.http.ServeOptions
+---@field host? string "127.0.0.1" unless given
+---@field port? integer 8080 unless given; 0 picks one
+---@field unix? string the path of a Unix socket instead
+---@field reuse_port? boolean
+---@field backlog? integer
+---@field grace? sluice.Seconds 10 unless given
+---@field access_log? true|file*|fun(line: string, entry: sluice.http.Entry)
+---@field on_listen? fun(host: string, port: integer?)
+
+---Serves until SIGTERM or SIGINT, then stops gracefully.
+---@param options? sluice.http.ServeOptions
+---@return true? stopped
+---@return string? message
+---@return string? code
+function App:run(options) end
+
+---Serves inside a running loop.
+---@param options? sluice.http.ServeOptions
+---@return sluice.http.Server? server
+---@return string? message
+---@return string? code
+function App:serve(options) end
+
+---@class sluice.http.TestRequest
+---@field method? string "GET" unless given
+---@field path? string "/" unless given, with its query
+---@field headers? table<string, string>
+---@field body? string
+
+---@class sluice.http.TestAnswer
+---@field status integer
+---@field headers table<string, string|string[]> names in small letters
+---@field body string
+
+---Asks the application without a socket.
+---@param request? sluice.http.TestRequest
+---@return sluice.http.TestAnswer
+function App:test(request) end
+
+---@class sluice.http.Request
+---@field method string
+---@field path string without the query, decoded
+---@field params table<string, string> of the path
+---@field query table<string, string>
+---@field headers table<string, string> names in small letters
+---@field peer string the client's address
+local Request = {}
+
+---The whole body; nil, reason.
+---@return string? body
+---@return string? reason
+function Request:text() end
+
+---The body as JSON; nil, message.
+---@return any value
+---@return string? message
+function Request:json() end
+
+---The body as a form; nil, message.
+---@return table<string, string>? fields
+---@return string? message
+function Request:form() end
+
+---The next piece of the body; nil, "eof"; nil, reason.
+---@param n? integer bytes at most
+---@return string? piece
+---@return string? reason
+function Request:read(n) end
+
+---@class sluice.http.Server
+local Server = {}
+
+---@return string? host or the path
+---@return integer|string|nil port or the message of a failure
+---@return string? code
+function Server:sockname() end
+
+---Begins to stop gracefully, in a task of its own.
+function Server:close() end
+
+---Stops gracefully.
+function Server:stop() end
+
+---Waits until a stop has ended.
+---@param timeout? sluice.Seconds
+---@return true? closed
+---@return "timeout"? reason
+function Server:wait_closed(timeout) end
+
+return http
