@@ -1,6 +1,8 @@
 -- The examples of the README and of the manual: every Lua block compiles,
 -- and one marked `<!-- run -->` prints the block that follows it.
 
+local program = require "spec.support.program"
+
 local documents = {}
 
 local function list(command)
@@ -31,19 +33,6 @@ local function blocks(path)
   return found
 end
 
--- What lua prints when it runs the text, and whether it ended well.
-local function run(text)
-  local path = os.tmpname()
-  local file = assert(io.open(path, "w"))
-  file:write(text):close()
-  local pipe = io.popen(("'%s' %s 2>&1"):format(os.getenv "LUA" or "lua5.4",
-    path))
-  local output = pipe:read("a")
-  local ok = pipe:close()
-  os.remove(path)
-  return output, ok
-end
-
 describe("an example", function()
   for _, path in ipairs(documents) do
     local all = blocks(path)
@@ -56,9 +45,7 @@ describe("an example", function()
       end
       if block.run then
         it(name .. "prints what the document says", function()
-          local output, ok = run(block.text)
-          assert.equal(all[i + 1].text, output)
-          assert.is_true(ok)
+          program.writes(all[i + 1].text, block.text)
         end)
       end
     end
