@@ -66,8 +66,8 @@ static int push_event(lua_State *L, struct sl_http_conn *conn,
   const struct sl_http_head *head = &conn->parser.head;
   if (event == SL_HTTP_ERROR)
     return push_refusal(L, conn, head->status, head->reason);
-  if (stream->end == UV_EOF)
-    return push_refusal(L, conn, GONE, "eof");
+  if (stream->end == UV_EOF) /* it may still listen */
+    return push_refusal(L, conn, 400, "eof");
   return push_refusal(L, conn, GONE, uv_strerror(stream->end));
 }
 

@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "http_text.h"
+#include "net.h"
 
 enum { FLUSH_AT = 32768 /* queued bytes of answers that go out early */ };
 
@@ -18,12 +19,22 @@ const struct sl_class sl_http_settings_class = {
 
 /* -- the deadline -- */
 
+static bool progressed(struct sl_http_conn *conn,
+                       const struct sl_stream *stream) {
+  size_t before = conn->unwritten;
+  conn->unwritten = sl_stream_unwritten(stream);
+  return conn->unwritten < before;
+}
+
 /* Looks whether the wait is due; it may have been put off. */
 static void on_due(struct sl_deadline *deadline) {
   struct sl_http_conn *conn =
       sl_container(deadline, struct sl_http_conn, deadline);
   struct sl_stream *stream = sl_http_stream_of(conn);
   if (conn->due_ns == SL_NEVER || stream == NULL) return;
+  if (!sl_list_empty(&stream->writers) && progressed(conn, stream))
+    conn->due_ns =
+        sl_clock_after(conn->loop->now_ns, conn->settings->write_ns);
   if (conn->due_ns > conn->loop->now_ns) {
     conn->armed_ns = conn->due_ns;
     sl_clock_arm(conn->loop, deadline, conn->due_ns);
@@ -60,6 +71,7 @@ int sl_http_conn_park_k(lua_State *L, struct sl_http_conn *conn,
 int sl_http_conn_drain_k(lua_State *L, struct sl_http_conn *conn,
                          struct sl_stream *stream, struct sl_task *task,
                          lua_KFunction k) {
+  conn->unwritten = sl_stream_unwritten(stream);
   set_due(conn, sl_clock_after(sl_loop_now(conn->loop),
                                conn->settings->write_ns));
   return sl_stream_park_writer_k(L, stream, task, SL_NEVER, k);
@@ -213,10 +225,11 @@ static int advance(lua_State *L, struct sl_http_conn *conn,
   struct sl_http_parser *parser = &conn->parser;
   for (;;) {
     struct sl_stream *stream = sl_http_stream_of(conn);
-    if (stream == NULL || conn->closing || stream->broken != 0)
+    if (stream == NULL || stream->broken != 0)
       return push_over(L, conn, 0, NULL);
     if (sl_stream_above(stream))
       return sl_http_conn_drain_k(L, conn, stream, task, k_next);
+    if (conn->closing) return push_over(L, conn, 0, NULL);
     switch (sl_http_conn_feed(conn, stream, false)) {
       case SL_HTTP_HEAD: return push_request(L, conn, stream);
       case SL_HTTP_BODY: break; /* of a request that was answered */
@@ -405,10 +418,8 @@ void sl_http_open(lua_State *L, struct sl_loop *loop) {
   lua_pop(L, 2);
   sl_class_new(L, &sl_http_settings_class, loop, functions + 2, NULL);
   lua_pop(L, 1);
-  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
   lua_newtable(L);
   sl_setfuncs(L, loop, functions);
   sl_setfuncs(L, loop, sl_http_functions);
-  lua_setfield(L, -2, "sluice.core.http");
-  lua_pop(L, 1);
+  sl_net_preload(L, "sluice.core.http");
 }

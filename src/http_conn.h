@@ -32,7 +32,7 @@ struct sl_http_settings {
   uint64_t idle_ns;  /* without a request */
   uint64_t body_ns;  /* between two pieces of a body */
   uint64_t total_ns; /* for the whole of a body */
-  uint64_t write_ns; /* until the peer has taken enough of an answer */
+  uint64_t write_ns; /* in which the peer must take some of an answer */
   struct sl_http_date date;
 };
 
@@ -53,6 +53,7 @@ struct sl_http_conn {
   uint64_t due_ns;        /* when the wait is given up, SL_NEVER: not */
   uint64_t head_due_ns;   /* when the head must be whole, 0: no byte yet */
   uint64_t body_due_ns;   /* when the body must be whole, 0: not asked for */
+  size_t unwritten;       /* bytes, when the wait for them began */
   struct sl_bytes piece;  /* of a streamed body, not yet read */
   uint8_t state;          /* enum sl_http_conn_state */
   uint8_t framing;        /* while SENDING: enum sl_http_framing */
@@ -60,7 +61,6 @@ struct sl_http_conn {
   bool closing;           /* there is no next request */
   bool stopping;          /* the server is: answers say so */
   bool told_continue;
-  bool lost;              /* what follows cannot be read as a request */
   int refused;            /* status that the body was refused with, or 0 */
   struct sl_http_parser parser;
 };
@@ -68,7 +68,7 @@ struct sl_http_conn {
 extern const struct sl_class sl_http_conn_class;
 extern const struct sl_class sl_http_settings_class;
 
-/* Makes the classes, and package.loaded["sluice.core.http"]. */
+/* Makes the classes, and the module "sluice.core.http". */
 void sl_http_open(lua_State *L, struct sl_loop *loop);
 
 /* What http_body.c, http_answer.c and http_tables.c add to it. */
@@ -96,7 +96,8 @@ int sl_http_conn_park_k(lua_State *L, struct sl_http_conn *conn,
                         struct sl_stream *stream, struct sl_task *task,
                         uint64_t due_ns, lua_KFunction k);
 
-/* Parks until little enough is queued, at most for the write time. */
+/* Parks until little enough is queued; gives up when the peer takes nothing
+   for the write time. */
 int sl_http_conn_drain_k(lua_State *L, struct sl_http_conn *conn,
                          struct sl_stream *stream, struct sl_task *task,
                          lua_KFunction k);

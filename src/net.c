@@ -127,7 +127,7 @@ static int k_accept(lua_State *L, int status, lua_KContext ctx) {
   return accept_stream(L);
 }
 
-/* server:accept(): the next connection, nil once the server is closed. */
+/* accept(server): the next connection, nil once the server is closed. */
 static int accept_stream(lua_State *L) {
   struct server *server = check_server(L);
   struct sl_task *task = sl_wait_enter(L, server->handle.loop);
@@ -321,8 +321,7 @@ static int listen_unix(lua_State *L) {
 }
 
 static void open_server(lua_State *L, struct sl_loop *loop) {
-  static const luaL_Reg methods[] = {{"accept", accept_stream},
-                                     {"close", close_server},
+  static const luaL_Reg methods[] = {{"close", close_server},
                                      {"wait_closed", wait_closed},
                                      {"sockname", sockname},
                                      {NULL, NULL}};
@@ -334,16 +333,29 @@ static void open_server(lua_State *L, struct sl_loop *loop) {
   lua_pop(L, 1);
 }
 
+static int push_module(lua_State *L) {
+  lua_pushvalue(L, lua_upvalueindex(1));
+  return 1;
+}
+
+void sl_net_preload(lua_State *L, const char *name) {
+  lua_pushcclosure(L, push_module, 1);
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
+  lua_insert(L, -2);
+  lua_setfield(L, -2, name);
+  lua_pop(L, 1);
+}
+
 void sl_net_open(lua_State *L, struct sl_loop *loop) {
-  static const luaL_Reg functions[] = {
-      {"listen", listen_tcp}, {"listen_unix", listen_unix}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"listen", listen_tcp},
+                                       {"listen_unix", listen_unix},
+                                       {"accept", accept_stream},
+                                       {NULL, NULL}};
   sl_stream_open(L, loop);
   open_server(L, loop);
-  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
   lua_newtable(L);
   sl_setfuncs(L, loop, functions);
   sl_address_open(L, loop);
   sl_connect_open(L, loop);
-  lua_setfield(L, -2, "sluice.core.net");
-  lua_pop(L, 1);
+  sl_net_preload(L, "sluice.core.net");
 }

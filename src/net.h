@@ -14,7 +14,10 @@
 
 #include "stream.h"
 
-/* Makes the classes, and package.loaded["sluice.core.net"]. */
+/* Makes the classes, and the module "sluice.core.net". */
 void sl_net_open(lua_State *L, struct sl_loop *loop);
+
+/* Makes the table on the top what require(name) returns, and pops it. */
+void sl_net_preload(lua_State *L, const char *name);
 
 #endif

@@ -9,7 +9,8 @@
 enum {
   FIRST_CHUNK = 4096,
   LAST_CHUNK = 65536,
-  KEEP = 65536 /* a larger buffer is freed when it is empty */
+  SLICE = 262144, /* given to libuv at once, so that progress is seen */
+  KEEP = 65536    /* a larger buffer is freed when it is empty */
 };
 
 static const uint64_t FLUSH_NS = UINT64_C(30000000000);
@@ -88,9 +89,22 @@ static void free_stream(struct sl_handle *handle) {
   sl_bytes_fini(&stream->sending);
 }
 
+static void set_deadline(struct sl_stream *stream, uint64_t ns) {
+  struct sl_loop *loop = stream->handle.loop;
+  stream->left = sl_stream_unwritten(stream);
+  sl_clock_disarm(loop, &stream->deadline);
+  sl_clock_arm(loop, &stream->deadline,
+               sl_clock_after(sl_loop_now(loop), ns));
+}
+
+/* A peer that reads, though slowly, gets all that was queued. */
 static void on_too_late(struct sl_deadline *deadline) {
   struct sl_stream *stream =
       sl_container(deadline, struct sl_stream, deadline);
+  if (sl_stream_unwritten(stream) < stream->left) {
+    set_deadline(stream, FLUSH_NS);
+    return;
+  }
   stream->state = SL_STREAM_CLOSED;
   sl_handle_close(&stream->handle);
 }
@@ -223,26 +237,34 @@ static uv_buf_t buffer_of(const char *data, size_t len) {
 static void break_writing(struct sl_stream *stream, int why) {
   if (stream->broken == 0) stream->broken = why;
   sl_bytes_clear(&stream->out);
+  if (stream->slice == 0) sl_bytes_clear(&stream->sending);
   wake_all(&stream->writers);
   wake_all(&stream->finishers);
 }
 
-/* Gives `out` to libuv; nothing is in flight. */
+/* Gives a slice of what is queued to libuv; nothing is in flight. */
 static void start_write(struct sl_stream *stream) {
-  struct sl_bytes empty = stream->sending;
+  struct sl_bytes *sending = &stream->sending;
   uv_buf_t buffer;
   int error;
-  stream->sending = stream->out;
-  stream->out = empty;
-  buffer = buffer_of(stream->sending.data, stream->sending.len);
+  if (sending->len == 0) {
+    struct sl_bytes empty = *sending;
+    *sending = stream->out;
+    stream->out = empty;
+  }
+  buffer = buffer_of(sending->data,
+                     sending->len < SLICE ? sending->len : SLICE);
   error = uv_write(&stream->write, &stream->handle.uv.stream, &buffer, 1,
                    on_written);
-  if (error == 0) {
-    stream->writing = true;
-  } else {
-    sl_bytes_clear(&stream->sending);
+  if (error == 0)
+    stream->slice = buffer.len;
+  else
     break_writing(stream, error);
-  }
+}
+
+size_t sl_stream_unwritten(const struct sl_stream *stream) {
+  return sl_stream_queued(stream) - stream->slice +
+         uv_stream_get_write_queue_size(&stream->handle.uv.stream);
 }
 
 static void on_fin_sent(uv_shutdown_t *request, int status) {
@@ -266,16 +288,16 @@ static void drained(struct sl_stream *stream) {
 
 static void on_written(uv_write_t *request, int status) {
   struct sl_stream *stream = stream_of(request->handle);
-  stream->writing = false;
-  sl_bytes_clear(&stream->sending);
-  sl_bytes_trim(&stream->sending, KEEP);
+  sl_bytes_consume(&stream->sending, stream->slice);
+  stream->slice = 0;
+  if (stream->sending.len == 0) sl_bytes_trim(&stream->sending, KEEP);
   if (stream->state == SL_STREAM_CLOSED) return;
   if (status < 0)
     break_writing(stream, status);
-  else if (stream->out.len > 0)
+  else if (sl_stream_queued(stream) > 0)
     start_write(stream);
   if (!sl_stream_above(stream)) wake_all(&stream->writers);
-  if (!stream->writing) drained(stream);
+  if (stream->slice == 0) drained(stream);
 }
 
 /* What the kernel took of the bytes at once. */
@@ -291,7 +313,7 @@ static size_t try_write(struct sl_stream *stream, const char *data,
 void sl_stream_flush(struct sl_stream *stream) {
   struct sl_bytes *out = &stream->out;
   if (sl_link_linked(&stream->pending)) sl_link_unlink(&stream->pending);
-  if (stream->writing || out->len == 0) return;
+  if (stream->slice > 0 || out->len == 0) return; /* on_written goes on */
   if (stream->broken == 0)
     sl_bytes_consume(out, try_write(stream, out->data, out->len));
   if (stream->broken != 0)
@@ -304,7 +326,7 @@ void sl_stream_flush(struct sl_stream *stream) {
 
 void sl_stream_send(struct sl_stream *stream, const char *data, size_t len) {
   if (stream->broken != 0) return;
-  if (stream->out.len == 0 && !stream->writing) {
+  if (stream->out.len == 0 && stream->slice == 0) {
     size_t n = try_write(stream, data, len);
     data += n;
     len -= n;
@@ -331,21 +353,14 @@ void sl_stream_finish(struct sl_stream *stream) {
   if (stream->ending) return;
   stream->ending = true;
   sl_stream_flush(stream);
-  if (!stream->writing) drained(stream);
+  if (stream->slice == 0) drained(stream);
 }
 
 /* -- the end -- */
 
-static void set_deadline(struct sl_stream *stream, uint64_t ns) {
-  struct sl_loop *loop = stream->handle.loop;
-  sl_clock_disarm(loop, &stream->deadline);
-  sl_clock_arm(loop, &stream->deadline,
-               sl_clock_after(sl_loop_now(loop), ns));
-}
-
 /* FLUSHING and DRAINING: goes on as far as it can. */
 static void step_close(struct sl_stream *stream) {
-  if (stream->state == SL_STREAM_FLUSHING && !stream->writing) {
+  if (stream->state == SL_STREAM_FLUSHING && stream->slice == 0) {
     if (stream->gentle && stream->broken == 0 && stream->end == 0) {
       if (!stream->fin_sent) return; /* on_fin_sent comes here again */
       stream->state = SL_STREAM_DRAINING;
@@ -372,7 +387,7 @@ void sl_stream_close(struct sl_stream *stream, enum sl_stream_ending how) {
   if (how != SL_CLOSE_NOW) sl_stream_flush(stream);
   stream->gentle = gentle;
   if (how == SL_CLOSE_NOW || !stream->reserved ||
-      stream->handle.loop->clock == NULL || (!gentle && !stream->writing)) {
+      stream->handle.loop->clock == NULL || (!gentle && stream->slice == 0)) {
     stream->state = SL_STREAM_CLOSED;
     sl_handle_close(&stream->handle);
     return;

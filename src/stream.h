@@ -48,13 +48,15 @@ struct sl_stream {
   void *server;                           /* gone's; NULL: it connected */
   struct sl_bytes in;      /* read and not yet taken */
   struct sl_bytes out;     /* to be written, not yet given to libuv */
-  struct sl_bytes sending; /* in flight; does not move */
+  struct sl_bytes sending; /* its begin is in flight: it does not move */
   struct sl_link readers;  /* at most one, parked until there is `want` */
   sl_read_fn *read_fn;     /* what the reader tries */
   struct sl_link writers;  /* parked until little enough is queued */
   struct sl_link finishers; /* parked until all is written and FIN sent */
   struct sl_link connectors; /* at most one, parked until it is connected */
   struct sl_deadline deadline; /* of FLUSHING and DRAINING */
+  size_t slice;   /* bytes of `sending` that are in flight; 0: none are */
+  size_t left;    /* what was unwritten when the deadline was set */
   size_t want;    /* bytes in `in` that wake the reader */
   size_t scanned; /* bytes at the begin of `in` without a separator */
   size_t chunk;   /* bytes to make room for before a read */
@@ -64,7 +66,6 @@ struct sl_stream {
   int connected;  /* what a connect came to */
   uint8_t state;  /* enum sl_stream_state */
   bool reading;
-  bool writing;   /* `sending` is in flight */
   bool ending;    /* nothing more may be written: FIN when all is */
   bool fin_sent;
   bool gentle;    /* DRAINING follows FLUSHING */
@@ -137,6 +138,9 @@ void sl_stream_flush_soon(struct sl_stream *stream);
 static inline size_t sl_stream_queued(const struct sl_stream *stream) {
   return stream->out.len + stream->sending.len;
 }
+
+/* Bytes that the kernel has not taken. */
+size_t sl_stream_unwritten(const struct sl_stream *stream);
 
 /* Whether a writer must wait. */
 static inline bool sl_stream_above(const struct sl_stream *stream) {

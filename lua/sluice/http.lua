@@ -169,11 +169,12 @@ local function chain(middleware)
   return handler
 end
 
---- What answers requests: `function(request, encoded)`. For the server.
-function App:dispatcher()
-  local routes = self.router
-  local through = #self.middleware > 0 and chain(self.middleware)
-  local seconds = self.limits.handler_timeout
+-- What answers the requests of an application. `encoded` is the path as it
+-- was sent, if it was sent otherwise.
+local function dispatcher(app)
+  local routes = app.router
+  local through = #app.middleware > 0 and chain(app.middleware)
+  local seconds = app.limits.handler_timeout
   if seconds < math.huge then
     through = limited(seconds, through or chain({}))
   end
@@ -201,7 +202,7 @@ end
 -- Waits.
 function App:serve(options)
   options = check_options(options, SERVE_OPTIONS, "serve")
-  local server, message, code = http_server.start(self, options)
+  local server, message, code = http_server.start(self, dispatcher(self), options)
   if server and options.on_listen then
     options.on_listen(server:sockname())
   end
@@ -246,11 +247,12 @@ end
 function App:test(options)
   local request = { method = "GET" }
   for key, value in pairs(options or {}) do request[key] = value end
-  local describe, log_error = http_server.describe, http_server.log_error
-  if sluice.current_task() then
-    return http_test.run(self, request, describe, log_error)
+  local function ask()
+    return http_test.run(self, dispatcher(self), request,
+      http_server.describe, http_server.log_error)
   end
-  return sluice.run(http_test.run, self, request, describe, log_error)
+  if sluice.current_task() then return ask() end
+  return sluice.run(ask)
 end
 
 return http

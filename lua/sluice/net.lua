@@ -6,6 +6,7 @@
 
 local sluice = require "sluice"
 local core = require "sluice.core.net"
+local checkpoint = require("sluice.core").checkpoint
 
 local net = {}
 
@@ -82,6 +83,7 @@ function net.connect(host, port, options)
   check_type(host, "string", 1, "connect")
   check_port(port, 2, "connect")
   options = check_options(options, 3, "connect")
+  checkpoint("connect")
   return connect_within(options, connect_any, host, port)
 end
 
@@ -93,6 +95,7 @@ end
 function net.connect_unix(path, options)
   check_type(path, "string", 1, "connect_unix")
   options = check_options(options, 2, "connect_unix")
+  checkpoint("connect_unix")
   return connect_within(options, core.connect_unix, path)
 end
 
@@ -106,7 +109,7 @@ end
 
 local function accept_all(server, handler, limit)
   local server <close> = server -- luacheck: ignore
-  for stream in server.accept, server do
+  for stream in core.accept, server do
     sluice.create_task(handle, handler, stream, limit)
   end
 end
@@ -117,14 +120,26 @@ local function start(server, handler, options)
   return server
 end
 
--- A name may stand for addresses of both families; then the server is where
--- most clients look first.
+-- A name may stand for addresses of both families; IPv4 first, where most
+-- clients look. As strings, its addresses are the shorter ones.
+local function by_family(addresses)
+  local shortest = math.huge
+  for _, address in ipairs(addresses) do
+    shortest = math.min(shortest, #address)
+  end
+  local first, others = {}, {}
+  for _, address in ipairs(addresses) do
+    local list = #address == shortest and first or others
+    list[#list + 1] = address
+  end
+  return table.move(others, 1, #others, #first + 1, first)
+end
+
 local function listen_any(host, port, options)
   local addresses, message, code = core.resolve(host, port)
   if not addresses then return nil, message, code end
-  table.sort(addresses, function(a, b) return #a < #b end) -- IPv4 is shorter
   local server
-  for _, address in ipairs(addresses) do
+  for _, address in ipairs(by_family(addresses)) do
     server, message, code = core.listen(address, options.backlog or BACKLOG,
       options.max_connections or 0, options.reuse_port)
     if server then return server end
@@ -147,6 +162,7 @@ function net.serve(handler, host, port, options)
   if host ~= nil then check_type(host, "string", 2, "serve") end
   check_port(port, 3, "serve")
   options = check_options(options, 4, "serve")
+  checkpoint("serve")
   local server, message, code =
     listen_any(host or "127.0.0.1", port, options)
   if not server then return nil, message, code end
@@ -162,6 +178,7 @@ function net.serve_unix(handler, path, options)
   check_handler(handler, "serve_unix")
   check_type(path, "string", 2, "serve_unix")
   options = check_options(options, 3, "serve_unix")
+  checkpoint("serve_unix")
   local server, message, code = core.listen_unix(path,
     options.backlog or BACKLOG, options.max_connections or 0)
   if not server then return nil, message, code end

@@ -52,7 +52,8 @@ function access_log.writer(option)
       peer = peer_of(state),
       method = request and request.method or "-",
       path = request and clean(request.path) or "-",
-      status = status, bytes = bytes or 0,
+      status = status,
+      bytes = request and request.method ~= "HEAD" and bytes or 0,
       seconds = began and sluice.time() - began or 0,
     }
   end

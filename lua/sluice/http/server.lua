@@ -64,18 +64,21 @@ local function recover(conn, state, err)
     request and request.method or "?", request and request.path or "?",
     tostring(err)))
   if request then request._conn = nil end
-  local where = conn:state()
-  if where == "asked" then
-    answer.send_status(conn, 500, "Internal Server Error")
-    return true
-  end
-  return where == "answered"
+  if conn:state() ~= "asked" then return false end
+  answer.send_status(conn, 500, "Internal Server Error")
+  return true
+end
+
+-- Makes the connection known to who stops the server.
+local function enter(server, conn)
+  server.conns[conn] = true
+  if server.stopping then conn:stop() end
 end
 
 local function serve_connection(server, stream)
   local conn <close> = core.Connection(stream, server.settings)
   local state = { stream = stream }
-  server:enter(conn)
+  enter(server, conn)
   repeat
     local ok, err = xpcall(serve_requests, describe, server, conn, state)
   until ok or not recover(conn, state, err)
@@ -119,13 +122,13 @@ local function run_hooks(app, hooks)
   end
 end
 
--- Starts an application: the hooks of its start, then the socket. Returns a
+-- Starts an application that answers by `dispatch`: the hooks of its start, then the socket. Returns a
 -- server; or nil, message, code.
-local function start(app, options)
+local function start(app, dispatch, options)
   local server = setmetatable({
     app = app,
     settings = core.Settings(app.limits),
-    dispatch = app:dispatcher(),
+    dispatch = dispatch,
     log = access_log.writer(options.access_log),
     grace = options.grace or 10,
     conns = setmetatable({}, { __mode = "k" }),
@@ -147,11 +150,6 @@ local function start(app, options)
 end
 
 -- -- stopping --
-
-function Server:enter(conn)
-  self.conns[conn] = true
-  if self.stopping then conn:stop() end
-end
 
 -- Cancels what is left and gives it a moment to end.
 local function abandon(server)

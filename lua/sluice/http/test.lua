@@ -75,7 +75,7 @@ local function head_of(options, target)
   return table.concat(lines, "\r\n") .. "\r\n\r\n"
 end
 
-local function run(app, options, describe, log_error)
+local function run(app, dispatch, options, describe, log_error)
   local target = options.path or "/"
   local path, query = target:match("^([^?#]*)%??([^#]*)")
   local conn = setmetatable({
@@ -87,7 +87,6 @@ local function run(app, options, describe, log_error)
     method = options.method, path = decoded or path, peer = "test",
     _head = head_of(options, target), _query = query, _conn = conn,
   }, Request)
-  local dispatch = app:dispatcher()
   local ok, err = xpcall(function()
     answer.send(conn, dispatch(request, decoded ~= path and path or nil))
   end, describe)
