@@ -18,6 +18,7 @@ local board = dofile(arg[0]:gsub("[^/]*$", "lib/board.lua"))
 local child = dofile(arg[0]:gsub("[^/]*$", "lib/child.lua"))
 local order_log = dofile(arg[0]:gsub("[^/]*$", "lib/order_log.lua"))
 
+local ORDERS = arg[0]:gsub("[^/]*$", "data/orders.jsonl")
 local TIME_LIMIT = 20 -- seconds; without trouble it takes half of it
 
 --- Starts order_api.lua by the same interpreter and launcher as this script.
@@ -45,68 +46,58 @@ local function find_address(server)
   error("the server did not start", 0)
 end
 
-local function read_orders()
-  local orders = {}
-  for line in io.lines((arg[0]:gsub("[^/]*$", "data/orders.jsonl"))) do
-    orders[#orders + 1] = line
-  end
-  return orders
+-- Posts each line of a file: the first ones at once, then one after each
+-- interval. The shell is the parent of every curl, and waits for them all.
+local POST_ALL = [[
+  url=$1 burst=$2 interval=$3 limit=$4 n=0
+  while read -r order; do
+    curl --silent --max-time "$limit" --output /dev/null \
+      --write-out '%{http_code}\n' --data "$order" "$url" &
+    n=$((n + 1))
+    if [ $n -gt "$burst" ]; then sleep "$interval"; fi
+  done <"$5"
+  wait
+]]
+
+local function start_posting(address)
+  return child.start {
+    "sh", "-c", POST_ALL, "sh", address .. "/order", options.burst,
+    options.interval, TIME_LIMIT, ORDERS,
+  }
 end
 
---- Posts an order; the shell leaves curl running and adds the status of the
--- answer to a file.
-local function post(server, address, order)
-  os.execute(("%s >>%s/answers &"):format(child.command {
-    "curl", "--silent", "--max-time", TIME_LIMIT, "--output", "/dev/null",
-    "--write-out", "%{http_code}\n", "--header",
-    "Content-Type: application/json", "--data", order, address .. "/order",
-  }, server.dir))
-end
-
-local function count_answers(server)
-  local answered, accepted = 0, 0
-  local file <close> = io.open(server.dir .. "/answers")
-  for code in (file and file:read("a") or ""):gmatch("(%d+)\n") do
-    answered = answered + 1
-    if code == "202" then accepted = accepted + 1 end
-  end
-  return answered, accepted
+local function count_orders()
+  local count = 0
+  for _ in io.lines(ORDERS) do count = count + 1 end
+  return count
 end
 
 --- Shows what the server has told since the last time.
-local function follow(demo)
-  for _, line in ipairs(demo.server:new_lines()) do
+local function follow(demo, server)
+  for _, line in ipairs(server:new_lines()) do
     demo.log:read(line)
     if not demo.board then print(line) end
     if demo.keep then demo.keep:write(line, "\n") end
   end
-  if demo.board then demo.board:draw(demo.log, demo.posted) end
-end
-
-local function post_all(demo)
-  for n, order in ipairs(demo.orders) do
-    post(demo.server, demo.address, order)
-    demo.posted = n
-    if n > options.burst then sluice.sleep(options.interval) end
-  end
+  if demo.board then demo.board:draw(demo.log) end
 end
 
 --- Runs until the server has ended, which is asked of it when every order
 -- is answered.
-local function watch(demo)
-  sluice.task_group(function(group)
-    group:create_task(post_all, demo)
-    local stopping = false
-    repeat
-      sluice.sleep(0.05)
-      follow(demo)
-      if not stopping and count_answers(demo.server) == #demo.orders then
-        stopping = true
-        demo.server:signal("TERM")
-      end
-    until demo.server:status()
-    follow(demo)
-  end)
+local function watch(demo, server, poster)
+  local stopping = false
+  repeat
+    sluice.sleep(0.05)
+    local ended = server:status()
+    follow(demo, server)
+    if poster:status() and not stopping then
+      stopping = true
+      server:signal("TERM")
+    end
+  until ended
+  for _, code in ipairs(poster:new_lines()) do
+    if code == "202" then demo.answered = demo.answered + 1 end
+  end
 end
 
 local failures = 0
@@ -124,14 +115,13 @@ local function numbers(served)
   return table.concat(words, " ")
 end
 
-local function sum_up(demo)
-  local log, posted = demo.log, #demo.orders
-  local _, answered = count_answers(demo.server)
+local function sum_up(demo, server)
+  local log, posted = demo.log, count_orders()
   print("\nserved in this order (*: power user)\n" .. numbers(log.served))
   print("\nsummary")
-  check(answered == posted and log.accepted == posted,
+  check(demo.answered == posted and log.accepted == posted,
     "%d orders posted, %d answered with 202, %d accepted in the log",
-    posted, answered, log.accepted)
+    posted, demo.answered, log.accepted)
   check(#log:lost() == 0 and log.twice == 0,
     "%d finished, %d lost, %d done twice",
     log.finished, #log:lost(), log.twice)
@@ -143,29 +133,24 @@ local function sum_up(demo)
   check(power < ordinary,
     "mean wait: %d power users %.2f s, %d ordinary users %.2f s",
     npower, power, nordinary, ordinary)
-  check(demo.server:status() == 0 and not demo.server:alive(),
+  check(server:status() == 0 and not server:alive(),
     "the server ended after SIGTERM with status %d, no process is left",
-    demo.server:status())
+    server:status())
 end
 
 local function run()
   local server <close> = start_server()
+  local address = find_address(server)
   local demo = {
-    server = server, address = find_address(server), orders = read_orders(),
-    posted = 0, log = order_log.new(),
+    answered = 0, log = order_log.new(),
+    board = os.execute("test -t 1") and board.new(
+      "the order API on " .. address, options.workers, options.queue),
     keep = options.log ~= "" and assert(io.open(options.log, "w")) or nil,
   }
-  if os.execute("test -t 1") then
-    demo.board = board.new("the order API on " .. demo.address,
-      options.workers, options.queue)
-  else
-    print("the order API listens on " .. demo.address)
-  end
-  if not sluice.wait_for(TIME_LIMIT, function() watch(demo) return true end)
-  then
-    error("not done after " .. TIME_LIMIT .. " s", 0)
-  end
-  sum_up(demo)
+  local poster <close> = start_posting(address)
+  local _ <close> = sluice.timeout(TIME_LIMIT)
+  watch(demo, server, poster)
+  sum_up(demo, server)
   if demo.keep then demo.keep:close() end
 end
 

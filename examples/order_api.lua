@@ -98,10 +98,11 @@ app:on_shutdown(function()
   end
 end)
 
-app:run {
+local served = app:run {
   host = options.host, port = options.port, grace = options.grace + 1,
   on_listen = function(host, port)
     say("listening on http://%s:%d", host, port)
   end,
 }
+if not served then os.exit(1) end -- it has told why it cannot listen
 say("%d orders accepted, %d finished", accepted, finished)

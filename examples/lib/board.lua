@@ -46,12 +46,12 @@ local function row(n, log, worker, waiting, is_worker)
       waiting and log.now - waiting.accepted))
 end
 
-function board:lines(log, posted)
+function board:lines(log)
   local busy, waiting = busy_workers(log), log:waiting()
   local lines = {
     BOLD .. self.title .. PLAIN,
-    ("posted %d, accepted %d, finished %d; power users in %sgold%s"):format(
-      posted, log.accepted, log.finished, GOLD, PLAIN),
+    ("%d accepted, %d finished; power users in %sgold%s"):format(
+      log.accepted, log.finished, GOLD, PLAIN),
     "",
     BOLD .. "workers                      waiting, the next one first" .. PLAIN,
   }
@@ -65,8 +65,8 @@ function board:lines(log, posted)
 end
 
 --- Draws the table, over the one drawn before.
-function board:draw(log, posted)
-  local lines = self:lines(log, posted)
+function board:draw(log)
+  local lines = self:lines(log)
   if self.drawn then io.write(("\27[%dA"):format(#lines)) end
   self.drawn = true
   for _, line in ipairs(lines) do io.write(line, CLEAR_LINE, "\n") end

@@ -21,11 +21,11 @@ function order_log.new()
   }, order_log)
 end
 
---- The orders accepted and not started, in the order they will be.
+--- The orders in the queue, in the order they will be started.
 function order_log:waiting()
   local list = {}
   for _, order in pairs(self.orders) do
-    if order.accepted and not order.started then list[#list + 1] = order end
+    if order.waits then list[#list + 1] = order end
   end
   table.sort(list, function(a, b)
     if a.power ~= b.power then return a.power end
@@ -36,19 +36,22 @@ end
 
 local events = {}
 
-function events.accepted(log, order, at)
+--- After it none waits: then it did not either, but went to an idle worker.
+function events.accepted(log, order, at, line)
   log.accepted = log.accepted + 1
   order.accepted, order.place = at, log.accepted
+  order.waits = not order.started and not line:find(" 0 waiting", 1, true)
 end
 
 function events.started(log, order, at, line)
   if order.started then log.twice = log.twice + 1 end
   local waiting = log:waiting()
-  if #waiting > 0 and waiting[1].power and not waiting[#waiting].power then
+  if order.waits and waiting[1].power and not waiting[#waiting].power then
     log.contested = log.contested + 1
     if order.power then log.power_first = log.power_first + 1 end
   end
-  order.started, order.worker = at, tonumber(line:match("worker (%d+)"))
+  order.started, order.waits = at, false
+  order.worker = tonumber(line:match("worker (%d+)"))
   table.insert(log.served, order)
 end
 

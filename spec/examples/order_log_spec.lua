@@ -28,6 +28,14 @@ describe("examples/lib/order_log.lua", function()
     assert.same({ 1, 0 }, { log.contested, log.power_first })
   end)
 
+  it("counts no start of an order that an idle worker was handed", function()
+    local log = read("1 (ordinary user) accepted, 0 waiting",
+      "2 (power user) accepted, 1 waiting",
+      "3 (ordinary user) accepted, 2 waiting",
+      "1 (ordinary user) started by worker 1, 2 waiting")
+    assert.same({ 0, 0 }, { log.contested, log.power_first })
+  end)
+
   it("notices what is lost and what is done twice", function()
     local log = read("1 (ordinary user) accepted, 1 waiting",
       "2 (power user) accepted, 2 waiting",
