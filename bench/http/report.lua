@@ -122,23 +122,20 @@ local function rows_of(medians)
   return rows
 end
 
+--- A sentence for each demand on sluice, and whether it is met.
 local function verdict(medians)
-  local sluice, aiohttp = medians.sluice or {}, medians.aiohttp or {}
-  local lines = {}
-  local function demand(limit, value, good, format)
+  local sluice, lines = medians.sluice or {}, {}
+  local function demand(text, limit, value, direction)
     if limit and value then
-      lines[#lines + 1] = format:format(grid.number(limit))
-        .. (good and ": ok.\n" or ": over.\n")
+      local met = direction * value >= direction * limit
+      lines[#lines + 1] = text:format(grid.number(limit))
+        .. (met and ": ok.\n" or ": missed.\n")
     end
   end
-  local both = sluice.rate and aiohttp.rate
-  demand(this.times_aiohttp, both,
-    both and sluice.rate >= this.times_aiohttp * aiohttp.rate,
-    "At least %s times the requests of aiohttp")
-  demand(this.cpu, sluice.cpu, sluice.cpu and sluice.cpu <= this.cpu,
-    "At most %s us of CPU a request")
-  demand(this.rate, sluice.rate, sluice.rate and sluice.rate >= this.rate,
-    "At least %s requests a second")
+  demand("At least %s times the requests of aiohttp",
+    this.times_aiohttp, sluice.of_aiohttp, 1)
+  demand("At least %s requests a second", this.rate, sluice.rate, 1)
+  demand("At most %s us of CPU a request", this.cpu, sluice.cpu, -1)
   return table.concat(lines)
 end
 
