@@ -12,9 +12,6 @@ local sluice = require "sluice"
 --- What is exported but not public, with the reason.
 local NOT_PUBLIC = {
   ["sluice.testing"] = "what the module sluice.testing is made of",
-  ["server:accept"] = "what net.serve calls",
-  ["app:dispatcher"] = "what the server calls",
-  ["http_server:enter"] = "what a connection calls",
 }
 
 --- Documented fields that are nil until something happens.
@@ -182,9 +179,7 @@ local function make_object(class)
   local methods, meta = methods_of(object)
   class.object, class.meta, class.functions = object, meta, {}
   for key, value in pairs(methods) do
-    local public = not NOT_PUBLIC[class.receiver .. ":" .. key]
-      and not key:find("^__")
-    if type(value) == "function" and public then
+    if type(value) == "function" and not key:find("^__") then
       class.functions[key] = true
     end
   end
