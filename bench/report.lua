@@ -104,7 +104,7 @@ sluice the peer takes. `bench/workloads.lua` tells what one operation is.
 --- Keeps the table, with the machine and the versions that it is true for.
 function report.save(workloads, results, notes, rounds)
   local facts = machine.list(machine.common(), machine.peers(),
-    { ("medians of %d interleaved rounds"):format(rounds) })
+    { ("median of %d interleaved rounds"):format(rounds) })
   local text = introduction .. facts .. "\n"
     .. grid.markdown(heads, rows_of(workloads, results))
   if #notes > 0 then

@@ -140,8 +140,9 @@ local function verdict(medians)
 end
 
 local introduction = ([[
-%s; %s connections kept alive: each server on one core, wrk on another. What
-the kernel does for the server is part of its CPU time.
+%s; %s connections kept alive.
+Each server on one core, wrk on another; what the kernel does for the server is
+part of its CPU time.
 
 ]]):format(this.sent, connections)
 
