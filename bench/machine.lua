@@ -31,7 +31,7 @@ function machine.common()
   return {
     "date: " .. os.date("!%Y-%m-%d"),
     "sluice: commit " .. first_line("git rev-parse --short HEAD"),
-    "processor: " .. cpu_model() .. ", cores: " .. first_line("nproc"),
+    "processor: " .. cpu_model() .. ", cores: " .. first_line("nproc --all"),
     "kernel: " .. first_line("uname -sr"),
     "C compiler: " .. first_line("cc --version"),
     "Lua: " .. first_line("lua5.4 -v"),
