@@ -28,8 +28,14 @@ local function cancel_all(tasks)
   for _, task in ipairs(tasks) do task:pawait() end
 end
 
+-- The first task to end; leaves the loop early.
 local function first_of(tasks)
-  for task in sluice.as_completed(tasks) do return task end
+  local first
+  for task in sluice.as_completed(tasks) do
+    first = first or task
+    if first then break end
+  end
+  return first
 end
 
 local function failing(seconds, value)
