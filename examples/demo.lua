@@ -21,29 +21,26 @@ local order_log = dofile(arg[0]:gsub("[^/]*$", "lib/order_log.lua"))
 local ORDERS = arg[0]:gsub("[^/]*$", "data/orders.jsonl")
 local TIME_LIMIT = 20 -- seconds; without trouble it takes half of it
 
---- Starts order_api.lua by the same interpreter and launcher as this script.
+--- Starts order_api.lua by the launcher of this script.
 local function start_server()
-  local first = 0
-  while arg[first - 1] do first = first - 1 end
-  local words = table.move(arg, first, -1, 1, {})
-  for _, word in ipairs {
-    arg[0]:gsub("[^/]*$", "order_api.lua"), "--port", 0, "--workers",
-    options.workers, "--queue", options.queue, "--delay", options.delay,
-  } do
-    words[#words + 1] = word
-  end
-  return child.start(words)
+  local launcher, script = arg[-1], arg[0]:gsub("[^/]*$", "order_api.lua")
+  return child.start {
+    launcher, script, "--port", 0, "--workers", options.workers,
+    "--queue", options.queue, "--delay", options.delay,
+  }
 end
 
 --- Waits for the line that tells where the server listens.
 local function find_address(server)
+  local text = ""
   repeat
     sluice.sleep(0.02)
-    local text = table.concat(server:new_lines(), "\n")
+    local ended = server:status()
+    text = text .. table.concat(server:new_lines(), "\n")
     local address = text:match("listening on (%S+)")
     if address then return address end
-  until server:status()
-  error("the server did not start", 0)
+  until ended
+  error("the server did not start\n" .. text, 0)
 end
 
 -- Posts each line of a file: the first ones at once, then one after each
@@ -76,6 +73,7 @@ end
 local function follow(demo, server)
   for _, line in ipairs(server:new_lines()) do
     demo.log:read(line)
+    demo.waited = line:match("closing, (%d+) waiting") or demo.waited
     if not demo.board then print(line) end
     if demo.keep then demo.keep:write(line, "\n") end
   end
@@ -134,8 +132,8 @@ local function sum_up(demo, server)
     "mean wait: %d power users %.2f s, %d ordinary users %.2f s",
     npower, power, nordinary, ordinary)
   check(server:status() == 0 and not server:alive(),
-    "the server ended after SIGTERM with status %d, no process is left",
-    server:status())
+    "SIGTERM came while %s waited; exit status %d, no process is left",
+    demo.waited, server:status())
 end
 
 local function run()
@@ -160,4 +158,4 @@ if not os.execute("command -v curl >/dev/null") then
   os.exit(1)
 end
 run()
-if failures > 0 then error(failures .. " checks failed", 0) end
+if failures > 0 then os.exit(1) end

@@ -212,6 +212,12 @@ describe("examples/order_api.lua", function()
       assert.equal(405, (request(address .. "/order")))
     end))
 
+  it("fails when it cannot listen",
+    with_server({}, function(_, address)
+      local second <close> = start("--port", address:match("%d+$"))
+      assert.equal(1, second:wait(5))
+    end))
+
   it("serves power users first, and equals as they came",
     with_server({ "--workers", "1", "--queue", "60", "--delay", "0.02" },
       function(server, address)
