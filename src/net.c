@@ -201,10 +201,8 @@ static int wait_closed(lua_State *L) {
   struct sl_task *task = sl_wait_enter(L, server->handle.loop);
   if (sl_wait_must_pause(task))
     return sl_wait_pause_k(L, task, wait_closed);
-  if (server->closed && server->active == 0) {
-    lua_pushboolean(L, 1);
-    return 1;
-  }
+  if (server->closed && server->active == 0) /* who accepts may end first */
+    return sl_wait_yield_k(L, task, k_wait_closed);
   if (timeout_ns == 0) return sl_fail(L, "timeout");
   return sl_wait_park_k(L, task, &server->closers, &closed_kind, server,
                         timeout_ns, k_wait_closed);

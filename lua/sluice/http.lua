@@ -202,7 +202,8 @@ end
 -- Waits.
 function App:serve(options)
   options = check_options(options, SERVE_OPTIONS, "serve")
-  local server, message, code = http_server.start(self, dispatcher(self), options)
+  local server, message, code =
+    http_server.start(self, dispatcher(self), options)
   if server and options.on_listen then
     options.on_listen(server:sockname())
   end

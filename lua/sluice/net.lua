@@ -12,25 +12,27 @@ local net = {}
 
 local BACKLOG = 511
 
-local function argument_error(n, name, message, level)
-  error(("bad argument #%d to '%s' (%s)"):format(n, name, message), level + 1)
+-- Raises at the line of the caller of the public function.
+local function argument_error(n, name, message)
+  error(("bad argument #%d to '%s' (%s)"):format(n, name, message), 4)
 end
 
 local function check_type(value, wanted, n, name)
   local got = type(value)
   if got == wanted then return end
-  argument_error(n, name, wanted .. " expected, got " .. got, 3)
+  argument_error(n, name, wanted .. " expected, got " .. got)
 end
 
 local function check_port(port, n, name)
   if math.type(port) ~= "integer" or port < 0 or port > 65535 then
-    argument_error(n, name, "port must be an integer from 0 to 65535", 3)
+    argument_error(n, name, "port must be an integer from 0 to 65535")
   end
 end
 
 local function check_options(options, n, name)
-  if options ~= nil then check_type(options, "table", n, name) end
-  return options or {}
+  if options == nil then return {} end
+  if type(options) == "table" then return options end
+  argument_error(n, name, "table expected, got " .. type(options))
 end
 
 local function is_callable(value)
@@ -41,7 +43,7 @@ end
 
 local function check_handler(handler, name)
   if is_callable(handler) then return end
-  argument_error(1, name, "function expected, got " .. type(handler), 3)
+  argument_error(1, name, "function expected, got " .. type(handler))
 end
 
 -- -- connecting --

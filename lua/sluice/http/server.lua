@@ -122,8 +122,8 @@ local function run_hooks(app, hooks)
   end
 end
 
--- Starts an application that answers by `dispatch`: the hooks of its start, then the socket. Returns a
--- server; or nil, message, code.
+-- Starts an application that answers by `dispatch`: the hooks of its start,
+-- then the socket. Returns a server; or nil, message, code.
 local function start(app, dispatch, options)
   local server = setmetatable({
     app = app,
