@@ -16,6 +16,9 @@ local function it(name, fn, options) -- luacheck: ignore
   end)
 end
 
+-- Lets what was written arrive.
+local function arrive() sluice.sleep(0.01) end
+
 -- A write that hangs is awaited in real time, whatever the clock.
 local function really(name, fn)
   plainly(name, function() sluice.run(sockets.with_pair, fn) end)
@@ -51,7 +54,7 @@ describe("stream:read", function()
   it("returns what is left before eof", function(a, b)
     b:write "bye"
     b:shutdown()
-    testing.settle()
+    arrive()
     assert.equal("bye", a:read())
     assert.same({ nil, "eof" }, { a:read() })
     assert.same({ nil, "eof" }, { a:read() })
@@ -67,7 +70,7 @@ describe("stream:read", function()
   it("loses no byte when it is cancelled", function(a, b)
     local task = start(a.readexactly, a, 10)
     b:write "12345"
-    testing.settle()
+    arrive()
     task:cancel()
     tasks.ends_cancelled(task)
     b:write "67890"
@@ -76,7 +79,7 @@ describe("stream:read", function()
 
   it("does not read in a cancelled task", function(a, b)
     b:write "kept"
-    testing.settle()
+    arrive()
     local task = sluice.create_task(a.read, a)
     task:cancel()
     tasks.ends_cancelled(task)
@@ -129,7 +132,7 @@ describe("stream:readexactly", function()
   it("waits until there are n bytes", function(a, b)
     local task = start(a.readexactly, a, 6)
     b:write "abc"
-    testing.settle()
+    arrive()
     assert.is_false(task:done())
     b:write "defg"
     assert.equal("abcdef", task:await())
@@ -156,7 +159,7 @@ describe("stream:readuntil", function()
     for _, piece in ipairs { "a\r", "\n\r", "\r\n", "\r", "\nrest" } do
       assert.is_false(task:done())
       b:write(piece)
-      testing.settle()
+      arrive()
     end
     assert.equal("a\r\n\r\r\n\r\n", task:await())
     assert.equal("rest", a:read())
@@ -253,7 +256,7 @@ describe("stream:write", function()
     end)
     assert.is_false(written)
     local seen = #b:readexactly(#BIG - 100000)
-    testing.settle()
+    arrive()
     seen = seen + #b:readexactly(100000)
     task:await()
     assert.is_true(written)
@@ -285,7 +288,7 @@ describe("stream:write", function()
 
   it("returns that the peer is gone", function(a, b)
     b:close()
-    testing.settle()
+    arrive()
     local ok, message, code
     repeat
       ok, message, code = a:write(BIG)
@@ -382,7 +385,7 @@ describe("a stream", function()
     end, "127.0.0.1", 0)
     port = select(2, server:sockname())
     sockets.connect(port)
-    testing.settle()
+    arrive()
     collectgarbage()
     collectgarbage()
     server:close()

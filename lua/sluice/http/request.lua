@@ -73,8 +73,9 @@ function methods.text(request)
   if text then return text end
   local message
   text, message = connection(request):body()
+  if not text then return nil, message end
   request._text = text
-  return text, message
+  return text
 end
 
 --- The body, decoded from JSON.
@@ -106,6 +107,9 @@ end
 -- @return a string; nil, "eof" after the last; nil, reason
 -- Waits.
 function methods.read(request, n)
+  if n ~= nil and (math.type(n) ~= "integer" or n < 1) then
+    error("bad argument #1 to 'read' (a positive integer expected)", 2)
+  end
   return connection(request):read(n)
 end
 
