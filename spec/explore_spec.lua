@@ -1,12 +1,13 @@
 -- Small programs under many schedules: whatever runs next, what must hold
 -- holds after each step. And the same programs cancelled at every checkpoint.
 
+local effort = require "spec.support.effort"
 local errors = require "spec.support.errors"
 local queues = require "spec.support.queues"
 local sluice = require "sluice"
 local testing = require "sluice.testing"
 
-local RUNS = os.getenv "SLUICE_TOOL" and 50 or 1000
+local RUNS = effort(1000)
 
 -- A test of main under RUNS schedules.
 local function explores(name, main)

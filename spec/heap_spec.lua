@@ -142,9 +142,9 @@ describe("Heap", function()
   it("holds no popped item back from the collector", function()
     local heap, weak = sluice.Heap(), setmetatable({}, { __mode = "v" })
     for i = 1, 30 do
-      weak[i] = model.key(i)
-      weak[30 + i] = {}
-      heap:push(weak[30 + i], weak[i])
+      local item, key = {}, model.key(i)
+      heap:push(item, key)
+      weak[2 * i], weak[2 * i + 1] = item, key
     end
     drain(heap)
     collectgarbage()

@@ -1,3 +1,4 @@
+local effort = require "spec.support.effort"
 local queues = require "spec.support.queues"
 local sluice = require "sluice"
 local tasks = require "spec.support.tasks"
@@ -53,7 +54,7 @@ local function keeps_items(class)
     plainly("agrees with a plain list under random operations", function()
       math.randomseed(42)
       local queue, list = sluice[class](), {}
-      for i = 1, 20000 do
+      for i = 1, effort(20000) do
         if math.random() < 0.52 then
           local item = math.random() < 0.5 and i or { i }
           queue:put_nowait(item)

@@ -1,3 +1,4 @@
+local effort = require "spec.support.effort"
 local errors = require "spec.support.errors"
 local model = require "spec.support.model"
 local queues = require "spec.support.queues"
@@ -123,7 +124,7 @@ describe("PriorityQueue", function()
       for _ = 1, n do queue:get_nowait() end
       return os.clock() - began
     end
-    local n = os.getenv "SLUICE_TOOL" and 2000 or 20000
+    local n = effort(20000)
     seconds(n)
     local small, large = seconds(n), seconds(16 * n)
     assert.is_true(large < 16 * 8 * small, small .. " " .. large)

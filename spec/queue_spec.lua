@@ -117,8 +117,9 @@ local function behaves_as_a_queue(class)
       local weak = setmetatable({}, { __mode = "v" })
       local meta = { __lt = function(a, b) return a.n < b.n end }
       for i = 1, 20 do
-        weak[i] = setmetatable({ n = i }, meta)
-        queue:put(weak[i])
+        local item = setmetatable({ n = i }, meta)
+        queue:put(item)
+        weak[i] = item
       end
       for _ = 1, 20 do queue:get() end
       collectgarbage()

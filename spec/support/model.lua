@@ -1,6 +1,8 @@
 --- A stable priority queue that is plainly right: a list, searched from the
 -- front for the first of the lowest.
 
+local effort = require "spec.support.effort"
+
 local model = {}
 model.__index = model
 
@@ -71,7 +73,7 @@ function model.key(n) return setmetatable({ n = n }, model.ordered) end
 -- compares what both gave.
 function model.compare(steps, priority, push, pop, check)
   local reference = model.new()
-  for i = 1, steps do
+  for i = 1, effort(steps) do
     if math.random() < 0.55 then
       local p = priority()
       push(i, p)
