@@ -67,6 +67,13 @@ describe("stream:read", function()
     assert.equal("late", a:read())
   end)
 
+  it("sees what is there with a timeout of 0", function(a, b)
+    b:write "there"
+    assert.equal("there", a:read(nil, 0))
+    b:shutdown()
+    assert.same({ nil, "eof" }, { a:read(1, 0) })
+  end)
+
   it("loses no byte when it is cancelled", function(a, b)
     local task = start(a.readexactly, a, 10)
     b:write "12345"

@@ -4,7 +4,9 @@
 */
 #include "stream.h"
 
+#include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 enum {
   FIRST_CHUNK = 4096,
@@ -200,6 +202,23 @@ static void start_reading(struct sl_stream *stream) {
     stream->reading = true;
   else
     stream->end = error;
+}
+
+void sl_stream_try_read(struct sl_stream *stream) {
+  struct sl_bytes *in = &stream->in;
+  uv_os_fd_t fd;
+  ssize_t n;
+  if (stream->end != 0 || in->len >= SL_STREAM_HIGH) return;
+  if (uv_fileno(&stream->handle.uv.any, &fd) != 0) return;
+  if (!sl_bytes_reserve(in, stream->chunk)) return;
+  do n = read(fd, in->data + in->len, stream->chunk);
+  while (n < 0 && errno == EINTR);
+  if (n > 0)
+    in->len += (size_t)n;
+  else if (n == 0)
+    end_reading(stream, UV_EOF);
+  else if (errno != EAGAIN && errno != EWOULDBLOCK)
+    end_reading(stream, uv_translate_sys_error(errno));
 }
 
 void sl_stream_consume(struct sl_stream *stream, size_t n) {

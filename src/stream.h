@@ -116,6 +116,9 @@ void sl_stream_close(struct sl_stream *stream, enum sl_stream_ending how);
 /* Drops the first n bytes of `in`. */
 void sl_stream_consume(struct sl_stream *stream, size_t n);
 
+/* Reads what the kernel has, without waiting for the loop to ask it. */
+void sl_stream_try_read(struct sl_stream *stream);
+
 /* Parks the task until there are `want` bytes in `in`, or stream->end. `k`
    must look whether the stream is closed. Throws if another task reads. */
 int sl_stream_park_reader_k(lua_State *L, struct sl_stream *stream,

@@ -67,7 +67,11 @@ static int attempt(lua_State *L, struct sl_task *task, uint64_t timeout_ns) {
   if (stream == NULL) return sl_fail_closed(L, "stream");
   n = stream->read_fn(L, stream);
   if (n > 0) return n;
-  if (timeout_ns == 0) return sl_fail(L, "timeout");
+  if (timeout_ns == 0) {
+    sl_stream_try_read(stream);
+    n = stream->read_fn(L, stream);
+    return n > 0 ? n : sl_fail(L, "timeout");
+  }
   return sl_stream_park_reader_k(L, stream, task, stream->want, &read_kind,
                                  timeout_ns, k_attempt);
 }
