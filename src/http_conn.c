@@ -302,7 +302,6 @@ static void free_conn(struct sl_http_conn *conn) {
   }
   sl_http_fini(&conn->parser);
   sl_bytes_fini(&conn->piece);
-  sl_loop_unref(conn->loop);
 }
 
 /* conn:close(): ends the connection once what is queued is written. An
@@ -310,10 +309,12 @@ static void free_conn(struct sl_http_conn *conn) {
 static int close_conn(lua_State *L) {
   struct sl_http_conn *conn = sl_http_conn_check(L);
   struct sl_stream *stream = sl_http_stream_of(conn);
+  bool cut_off;
   conn->closing = true;
   if (stream == NULL) return 0;
-  sl_stream_close(stream, conn->state == SL_HTTP_SENDING ? SL_CLOSE_FLUSHED
-                                                         : SL_CLOSE_GENTLY);
+  /* A request without its answer: there are no last bytes to be read. */
+  cut_off = conn->state == SL_HTTP_ASKED || conn->state == SL_HTTP_SENDING;
+  sl_stream_close(stream, cut_off ? SL_CLOSE_FLUSHED : SL_CLOSE_GENTLY);
   return 0;
 }
 
@@ -349,7 +350,6 @@ static int new_conn(lua_State *L) {
   lua_pushvalue(L, 2);
   lua_setiuservalue(L, -2, 2);
   sl_clock_reserve(L, loop);
-  sl_loop_ref(loop);
   conn->reserved = true;
   return 1;
 }
