@@ -425,6 +425,48 @@ describe("Condition", function()
       assert.same({ 1, 2 }, log)
     end)
 
+    it("returns true when it was notified first", function()
+      local condition, log = sluice.Condition(), {}
+      local list = waiters(1, condition, log)
+      condition:acquire()
+      condition:notify()
+      list[1]:cancel()
+      testing.settle()
+      assert.same({}, log)
+      condition:release()
+      list[1]:await()
+      assert.same({ 1 }, log)
+    end)
+
+    it("returns the timeout when the time was up first", function()
+      local condition, got = sluice.Condition(), nil
+      local task = start(function()
+        local _ <close> = condition:acquire()
+        got = { condition:wait(1) }
+        got.locked = condition:locked()
+      end)
+      condition:acquire()
+      sluice.sleep(2)
+      task:cancel()
+      condition:release()
+      task:await()
+      assert.same({ nil, "timeout", locked = true }, got)
+    end)
+
+    it("by a deadline after the notification comes too late", function()
+      local condition, got = sluice.Condition(), nil
+      local task = start(function()
+        local _ <close> = condition:acquire()
+        got = { sluice.wait_for(1, condition.wait, condition) }
+      end)
+      condition:acquire()
+      condition:notify()
+      sluice.sleep(2)
+      condition:release()
+      task:await()
+      assert.same({ true }, got)
+    end)
+
     it("notifies the next when a waiter was cancelled before", function()
       local condition, log = sluice.Condition(), {}
       local list = waiters(2, condition, log)

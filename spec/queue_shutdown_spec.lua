@@ -108,6 +108,15 @@ local function ends_as_a_queue(class)
         assert.is_true(joiner:await())
       end)
 
+      it("wakes who joins when it drops the last", function()
+        local queue = full_queue(2)
+        local joiner = start(queue.join, queue)
+        queue:get()
+        queue:task_done()
+        queue:shutdown(true)
+        assert.is_true(joiner:await())
+      end)
+
       it("never counts an item as done twice", function()
         local queue = full_queue(3)
         for _ = 1, 3 do queue:task_done() end
