@@ -284,4 +284,28 @@ describe("closing the state", function()
         end)
       end]])
   end)
+
+  it("leaves the loop sound when a task swallows everything", function()
+    local written, status = program.run([[
+      local sluice = require "sluice"
+      warn "@off"
+      local barrier, swallowed = sluice.Barrier(2), 0
+      for seed = 1, 3 do
+        sluice.Runner({ clock = "virtual", seed = seed }):run(function()
+          sluice.create_task(sluice.shield, function()
+            while true do
+              pcall(barrier.wait, barrier)
+              swallowed = swallowed + 1
+            end
+          end)
+          sluice.sleep(1)
+        end)
+        assert(sluice.stats().ready == 0 and sluice.stats().tasks == 0)
+        assert(barrier:n_waiting() == 0)
+      end
+      assert(swallowed > 0)
+      print "done"]])
+    assert.matches("dropped.*done\n$", written)
+    assert.equal(0, status)
+  end)
 end)
