@@ -202,10 +202,10 @@ describe("app:run", function()
       curl $URL/; echo
       curl -d "some text" $URL/echo; echo
       curl -o /dev/null -w '%{http_code}\n' $URL/nothing
-      curl $URL/slow/0.3 &
-      sleep 0.1; stop; status
+      curl $URL/slow/0.3 >$0.slow &
+      sleep 0.1; stop; status; wait; cat $0.slow; rm $0.slow
     ]])
-    assert.equal("hello\nsome text\n404\nslowstatus 0\n", output)
+    assert.equal("hello\nsome text\n404\nstatus 0\nslow", output)
     assert.equal("startup\nbegin\nshutdown\nend\ncleanup\nended true\n",
       errors)
   end)

@@ -19,7 +19,7 @@ end
 -- Lets what was written arrive.
 local function arrive() sluice.sleep(0.01) end
 
--- A write that hangs is awaited in real time, whatever the clock.
+-- In real time: what fills the kernel's buffers moves at the kernel's pace.
 local function really(name, fn)
   plainly(name, function() sluice.run(sockets.with_pair, fn) end)
 end
@@ -236,7 +236,7 @@ describe("stream:lines", function()
 end)
 
 describe("stream:read_all", function()
-  it("returns everything until the peer ends", function(a, b)
+  really("returns everything until the peer ends", function(a, b)
     local task = sluice.create_task(function()
       b:write(BIG)
       b:shutdown()
@@ -255,7 +255,7 @@ describe("stream:read_all", function()
 end)
 
 describe("stream:write", function()
-  it("waits while the peer does not read", function(a, b)
+  really("waits while the peer does not read", function(a, b)
     local written = false
     local task = start(function()
       assert.is_true(a:write(BIG))
@@ -276,14 +276,14 @@ describe("stream:write", function()
     assert.equal(BIG .. "more", b:readexactly(#BIG + 4))
   end)
 
-  it("sends what it has queued also when it is cancelled", function(a, b)
+  really("sends what it has queued also when it is cancelled", function(a, b)
     local task = start(a.write, a, BIG)
     task:cancel()
     tasks.ends_cancelled(task)
     assert.equal(BIG, b:readexactly(#BIG))
   end)
 
-  it("keeps the order of several writers", function(a, b)
+  really("keeps the order of several writers", function(a, b)
     local first = start(a.write, a, BIG)
     local second = start(a.write, a, "second")
     local third = start(a.write, a, "third")
@@ -293,7 +293,7 @@ describe("stream:write", function()
     end
   end)
 
-  it("returns that the peer is gone", function(a, b)
+  really("returns that the peer is gone", function(a, b)
     b:close()
     arrive()
     local ok, message, code
@@ -306,7 +306,7 @@ describe("stream:write", function()
     assert.same({ nil, message, code, n = 3 }, table.pack(a:write "x"))
   end)
 
-  it("returns that the stream was closed by another task", function(a)
+  really("returns that the stream was closed by another task", function(a)
     local task = start(function() return table.pack(a:write(BIG)) end)
     a:close()
     assert.same({ nil, "the stream is closed", "EBADF", n = 3 },
@@ -333,7 +333,7 @@ describe("stream:write", function()
 end)
 
 describe("stream:shutdown", function()
-  it("tells the peer after all that was written", function(a, b)
+  really("tells the peer after all that was written", function(a, b)
     local task = start(function()
       a:write(BIG)
       return a:shutdown()

@@ -121,10 +121,11 @@ end
 -- -- a process --
 
 local SCRIPT = [[
-%s %s >%s.out 2>%s.err &
+: >$0.out
+%s $0.lua >$0.out 2>$0.err &
 PID=$!
 for _ in $(seq 100); do
-  PORT=$(sed -n 's/^port //p' %s.out)
+  PORT=$(sed -n 's/^port //p' $0.out)
   [ -n "$PORT" ] && break
   kill -0 $PID 2>/dev/null || break
   sleep 0.05
@@ -152,14 +153,13 @@ end
 -- @return what the script prints, and what the server wrote to stderr
 function support.session(program, script)
   local path = os.tmpname()
-  write_file(path, program)
-  write_file(path .. ".sh", SCRIPT:format(os.getenv "LUA" or "lua5.4", path,
-    path, path, path, script))
-  local pipe = assert(io.popen("sh " .. path .. ".sh"))
+  write_file(path .. ".lua", program)
+  write_file(path, SCRIPT:format(os.getenv "LUA" or "lua5.4", script))
+  local pipe = assert(io.popen("sh " .. path))
   local output = pipe:read "a"
   pipe:close()
   local errors = read_file(path .. ".err")
-  for _, suffix in ipairs { "", ".sh", ".out", ".err" } do
+  for _, suffix in ipairs { "", ".lua", ".out", ".err" } do
     os.remove(path .. suffix)
   end
   return output, errors
