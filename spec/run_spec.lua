@@ -378,7 +378,7 @@ describe("a loop used again", function()
     end
     local before = count()
     for _ = 1, 200 do sluice.run(sluice.sleep, 0) end
-    assert.equal(before, count())
+    assert.is_true(count() <= before)
   end)
 end)
 

@@ -103,10 +103,8 @@ struct lookup {
 };
 
 static void free_lookup(struct lookup *lookup) {
-  struct sl_loop *loop = lookup->loop;
   uv_freeaddrinfo(lookup->request.addrinfo);
   lookup->memory.alloc(lookup->memory.ud, lookup, sizeof *lookup, 0);
-  sl_loop_unref(loop);
 }
 
 static void on_resolved(uv_getaddrinfo_t *request, int status,
@@ -185,7 +183,6 @@ static struct lookup *new_lookup(lua_State *L, struct sl_loop *loop) {
   sl_link_init(&lookup->waiters);
   lookup->memory = memory;
   lookup->loop = loop;
-  sl_loop_ref(loop);
   return lookup;
 }
 

@@ -122,10 +122,10 @@ static int traceback(lua_State *L) {
       lua_getiuservalue(L, 1, 2);
     else
       lua_pushnil(L);
-  } else if (task->co == NULL) {
+  } else if (task->coroutine.co == NULL) {
     lua_pushliteral(L, "stack traceback:\n\t(not started)");
   } else {
-    luaL_traceback(L, task->co, NULL, task->co == L ? 1 : 0);
+    luaL_traceback(L, task->coroutine.co, NULL, task->coroutine.co == L ? 1 : 0);
   }
   return 1;
 }

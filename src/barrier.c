@@ -30,7 +30,7 @@ static void trip(struct barrier *barrier) {
   lua_Integer index = 0;
   while (!sl_list_empty(&barrier->waiters)) {
     struct sl_task *task = first(barrier);
-    lua_pushinteger(task->co, ++index);
+    lua_pushinteger(task->coroutine.co, ++index);
     sl_task_wake(task, SL_WOKEN);
   }
 }

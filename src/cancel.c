@@ -36,8 +36,13 @@ void sl_cancel_scope(struct sl_loop *loop, struct sl_scope *scope,
   sl_scope_cancel(scope, deliver);
 }
 
+static bool in_tree(const struct sl_scope *scope) {
+  return scope->parent == NULL || sl_link_linked(&scope->link);
+}
+
 void sl_cancel_scope_because(lua_State *L, struct sl_loop *loop,
                              struct sl_scope *scope, int index) {
+  int ref;
   if (scope->cancelled) return;
   if (lua_isnoneornil(L, index)) {
     sl_cancel_scope(loop, scope, SL_NO_REASON);
@@ -45,7 +50,13 @@ void sl_cancel_scope_because(lua_State *L, struct sl_loop *loop,
   }
   lua_pushvalue(L, index);
   make(L);
-  scope->error_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+  ref = luaL_ref(L, LUA_REGISTRYINDEX);
+  /* A finaliser may have been quicker, or have ended the scope. */
+  if (scope->cancelled || !in_tree(scope)) {
+    luaL_unref(L, LUA_REGISTRYINDEX, ref);
+    return;
+  }
+  scope->error_ref = ref;
   scope->owns_ref = true;
   sl_scope_cancel(scope, deliver);
 }

@@ -8,7 +8,6 @@
 */
 #include "clock.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #if defined(__linux__)
@@ -137,7 +136,7 @@ static void fire_due(struct sl_loop *loop) {
   uint64_t now_ns = loop->now_ns;
   if (heap->len == 0 || heap->at[0].key > now_ns) return;
   loop->lag_ns = now_ns - heap->at[0].key;
-  loop->clock->fired_ns = now_ns;
+  if (!loop->virtual_time) loop->clock->fired_ns = now_ns;
   while (heap->len > 0 && heap->at[0].key <= now_ns) {
     struct sl_heap_entry entry =
         loop->schedule.seeded ? take_chosen(loop) : sl_heap_pop(heap);
@@ -147,12 +146,11 @@ static void fire_due(struct sl_loop *loop) {
 }
 
 void sl_clock_open(lua_State *L, struct sl_loop *loop) {
-  struct sl_clock *clock = calloc(1, sizeof *clock);
-  if (clock == NULL) luaL_error(L, "not enough memory");
-  if (!open_timer(loop, clock)) {
-    free(clock);
-    luaL_error(L, "cannot open the loop's timer");
-  }
+  /* Memory that lua_close frees after the last finaliser. */
+  struct sl_clock *clock = lua_newuserdatauv(L, sizeof *clock, 0);
+  memset(clock, 0, sizeof *clock);
+  luaL_ref(L, LUA_REGISTRYINDEX);
+  if (!open_timer(loop, clock)) luaL_error(L, "cannot open the loop's timer");
   uv_unref((uv_handle_t *)&clock->timer);
   sl_heap_init(&clock->heap);
   clock->free_slot = SL_HEAP_NONE;
@@ -172,10 +170,10 @@ static size_t memory_size(uint32_t cap) {
 void sl_clock_free(lua_State *L, struct sl_loop *loop) {
   struct sl_clock *clock = loop->clock;
   if (clock == NULL) return;
-  loop->clock = NULL;
   close_timer(clock);
   sl_realloc(L, clock->memory, memory_size(clock->heap.cap), 0);
-  free(clock);
+  clock->memory = NULL;
+  sl_heap_init(&clock->heap);
 }
 
 /* Gives the clock a new block for `cap` deadlines; `owners` lies first. */

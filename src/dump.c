@@ -62,9 +62,9 @@ static void add_indent(luaL_Buffer *out, int depth) {
 static void add_traceback(lua_State *L, luaL_Buffer *out,
                           struct sl_task *task, int depth) {
   const char *line, *end;
-  if (task->co == NULL) return;
+  if (task->coroutine.co == NULL) return;
   /* Kept at index 1: what lies above is the buffer's. */
-  luaL_traceback(L, task->co, NULL, task->co == L ? 1 : 0);
+  luaL_traceback(L, task->coroutine.co, NULL, task->coroutine.co == L ? 1 : 0);
   lua_replace(L, 1);
   line = strchr(lua_tostring(L, 1), '\n');
   while (line != NULL) {
@@ -121,10 +121,12 @@ static int build(lua_State *L) {
   luaL_Buffer out;
   lua_settop(L, 1);
   luaL_buffinit(L, &out);
+  loop->tasks->walked = true;
   if (loop->tasks->live == 0)
     luaL_addstring(&out, "no tasks\n");
   else
     add_tree(L, &out, &loop->tasks->root);
+  loop->tasks->walked = false;
   luaL_pushresult(&out);
   return 1;
 }

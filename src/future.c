@@ -40,6 +40,7 @@ static int set_result(lua_State *L) {
   int n = lua_gettop(L) - 1;
   check_pending(L, future);
   lua_createtable(L, n, 0);
+  check_pending(L, future); /* a finaliser may have set it */
   lua_insert(L, 2);
   for (int i = n; i >= 1; i--) lua_rawseti(L, 2, i);
   lua_setiuservalue(L, 1, 1);

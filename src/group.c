@@ -38,6 +38,10 @@ void sl_group_adopt(struct sl_group *group) {
   if (group != NULL) group->children++;
 }
 
+bool sl_group_awaited(const struct sl_group *group) {
+  return group->body != NULL;
+}
+
 /* -- errors -- */
 
 /* Records the error at `err` with its traceback at `trace` in the group at
@@ -103,6 +107,7 @@ static void part(struct sl_group *group) {
   struct sl_task *task = group->body;
   task->scope = group->scope.parent;
   task->group = group->parent;
+  group->parent = NULL; /* which may vanish before our children */
   group->body = NULL;
 }
 

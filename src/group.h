@@ -25,6 +25,9 @@ struct sl_scope *sl_group_scope(struct sl_loop *loop,
 /* A task was made whose owner is `group` (NULL: the run). */
 void sl_group_adopt(struct sl_group *group);
 
+/* Whether somebody waits for the end of the group. */
+bool sl_group_awaited(const struct sl_group *group);
+
 /* A child has failed: its error becomes the group's, or one of the others.
    `self` is where its userdata is. Throws: memory. */
 void sl_group_child_failed(lua_State *L, struct sl_task *task, int self);

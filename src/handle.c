@@ -44,7 +44,6 @@ void *sl_handle_new(struct sl_loop *loop, struct sl_memory memory,
   handle->loop = loop;
   handle->memory = memory;
   handle->size = size;
-  sl_loop_ref(loop);
   return handle;
 }
 
@@ -53,10 +52,8 @@ void sl_handle_opened(struct sl_handle *handle) {
 }
 
 void sl_handle_free(struct sl_handle *handle) {
-  struct sl_loop *loop = handle->loop;
   struct sl_memory memory = handle->memory;
   memory.alloc(memory.ud, handle, handle->size, 0);
-  sl_loop_unref(loop);
 }
 
 void sl_handle_part(struct sl_handle *handle) {

@@ -292,14 +292,17 @@ static int push_state(lua_State *L) {
   return 1;
 }
 
+static void clear_due(struct sl_http_conn *conn) {
+  conn->due_ns = SL_NEVER;
+  if (conn->loop->clock != NULL)
+    sl_clock_disarm(conn->loop, &conn->deadline);
+}
+
 static void free_conn(struct sl_http_conn *conn) {
   if (!conn->reserved) return;
   conn->reserved = false;
-  conn->due_ns = SL_NEVER;
-  if (conn->loop->clock != NULL) {
-    sl_clock_disarm(conn->loop, &conn->deadline);
-    sl_clock_release(conn->loop);
-  }
+  clear_due(conn);
+  if (conn->loop->clock != NULL) sl_clock_release(conn->loop);
   sl_http_fini(&conn->parser);
   sl_bytes_fini(&conn->piece);
 }
@@ -311,6 +314,7 @@ static int close_conn(lua_State *L) {
   struct sl_stream *stream = sl_http_stream_of(conn);
   bool cut_off;
   conn->closing = true;
+  clear_due(conn);
   if (stream == NULL) return 0;
   /* A request without its answer: there are no last bytes to be read. */
   cut_off = conn->state == SL_HTTP_ASKED || conn->state == SL_HTTP_SENDING;

@@ -29,27 +29,16 @@ static bool open_wake(struct sl_loop *loop) {
   return true;
 }
 
-struct sl_loop *sl_loop_new(void) {
-  struct sl_loop *loop = calloc(1, sizeof *loop);
-  if (loop == NULL) return NULL;
-  if (uv_loop_init(&loop->uv) != 0 || !open_wake(loop)) {
-    free(loop);
-    return NULL;
-  }
+bool sl_loop_open(struct sl_loop *loop) {
+  memset(loop, 0, sizeof *loop);
+  loop->closed = true;
+  if (uv_loop_init(&loop->uv) != 0 || !open_wake(loop)) return false;
+  loop->closed = false;
   loop->uv.data = loop;
   sl_link_init(&loop->ready);
   sl_schedule_init(&loop->schedule);
-  loop->refs = 1;
   loop->now_ns = uv_hrtime();
-  return loop;
-}
-
-void sl_loop_ref(struct sl_loop *loop) { loop->refs++; }
-
-void sl_loop_unref(struct sl_loop *loop) {
-  if (--loop->refs > 0) return;
-  sl_schedule_fini(&loop->schedule);
-  free(loop);
+  return true;
 }
 
 static void close_handle(uv_handle_t *handle, void *arg) {
@@ -65,6 +54,7 @@ void sl_loop_close(struct sl_loop *loop) {
   uv_walk(&loop->uv, close_handle, NULL);
   while (uv_run(&loop->uv, UV_RUN_DEFAULT) != 0) continue;
   uv_loop_close(&loop->uv);
+  sl_schedule_fini(&loop->schedule);
 }
 
 /* Asks the kernel; what has arrived is on the ready ring afterwards. */

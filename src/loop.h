@@ -8,8 +8,8 @@
 **
 ** Owns the uv_loop_t, the ready ring, the clock's reading and the only call
 ** of uv_run. Does not know what a task is: upper rooms hang themselves in
-** through sl_loop_hooks. Reference-counted, so that the order of Lua's
-** finalisers does not matter: the memory goes with the last handle's.
+** through sl_loop_hooks. Its memory is Lua's and has no finaliser, so that it
+** outlives every object that points at it; sl_loop_close ends all handles.
 */
 #ifndef SL_LOOP_H
 #define SL_LOOP_H
@@ -66,9 +66,9 @@ struct sl_loop {
   struct sl_task *current; /* NULL outside a step */
   uint64_t now_ns;         /* the last reading; the time itself if virtual */
   bool virtual_time;
+  uint64_t *clock_kept_ns; /* where the virtual time is kept between runs */
   bool running;
   bool closed;
-  bool stepping_watched; /* every step is timed (slow_ns) */
   uint32_t turn;          /* seeded: steps left of this turn's snapshot */
   uint32_t steps_to_tick; /* 0: look at the clock before the next step */
   uint32_t ticks_to_poll;
@@ -83,14 +83,12 @@ struct sl_loop {
   struct sl_tasks *tasks;
   uv_async_t wake; /* ends a poll from a signal handler or a thread */
   atomic_uint signals; /* bits set by signal handlers */
-  uint32_t refs;
   uv_loop_t uv;
 };
 
-/* A loop with one reference, or NULL without memory or descriptors. */
-struct sl_loop *sl_loop_new(void);
-void sl_loop_ref(struct sl_loop *loop);
-void sl_loop_unref(struct sl_loop *loop);
+/* Opens a loop in memory that outlives every finaliser. Returns false
+   without descriptors. */
+bool sl_loop_open(struct sl_loop *loop);
 
 /* Closes every handle and runs until their close callbacks have run. */
 void sl_loop_close(struct sl_loop *loop);

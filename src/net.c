@@ -12,6 +12,8 @@
 #include "address.h"
 #include "connect.h"
 
+enum { RETRY_NS = 100000000 };
+
 /* Lives as long as its handle, its box or one of its connections does. */
 struct server {
   struct sl_handle handle; /* first */
@@ -46,14 +48,21 @@ static void wake_all(struct sl_link *list) {
 
 /* -- connections that arrive -- */
 
+static void wake_acceptor(struct server *server) {
+  if (!sl_list_empty(&server->acceptors))
+    sl_task_wake(sl_task_of(server->acceptors.next), SL_WOKEN);
+}
+
 static void accept_one(struct server *server);
 
 /* The last of a connection: makes room for one that was held back. */
 static void on_connection_gone(struct sl_stream *stream) {
   struct server *server = stream->server;
   server->active--;
-  if (server->held && !uv_is_closing(&server->handle.uv.any))
+  if (server->held && !uv_is_closing(&server->handle.uv.any)) {
     accept_one(server);
+    wake_acceptor(server);
+  }
   if (server->closed && server->active == 0) wake_all(&server->closers);
   unref_server(server);
 }
@@ -67,37 +76,41 @@ static int init_stream(struct server *server, struct sl_stream *stream) {
   return error;
 }
 
-/* Takes the connection that libuv holds, if there is room. */
-static void accept_one(struct server *server) {
-  struct sl_stream *stream;
-  server->held = server->active >= server->most;
-  if (server->held) return;
-  stream = sl_stream_new(server->handle.loop, server->handle.memory,
-                         server->flusher);
-  server->held = stream == NULL; /* until one that ends gives memory back */
-  if (stream == NULL) return;
+/* A stream for the connection that libuv holds, or NULL without memory. */
+static struct sl_stream *new_stream(struct server *server) {
+  struct sl_stream *stream = sl_stream_new(
+      server->handle.loop, server->handle.memory, server->flusher);
+  if (stream == NULL) return NULL;
   if (init_stream(server, stream) != 0) {
     sl_handle_free(&stream->handle);
-    server->held = true;
-    return;
+    return NULL;
   }
   stream->gone = on_connection_gone;
   stream->server = server;
   server->active++;
   server->refs++;
+  return stream;
+}
+
+/* Takes the connection that libuv holds, if there is room. */
+static void accept_one(struct server *server) {
+  struct sl_stream *stream = NULL;
+  if (server->active < server->most) stream = new_stream(server);
+  server->held = stream == NULL;
+  if (stream == NULL) return;
   if (uv_accept(&server->handle.uv.stream, &stream->handle.uv.stream) < 0) {
     sl_handle_close(&stream->handle);
     return;
   }
   if (!server->local) uv_tcp_nodelay(&stream->handle.uv.tcp, 1);
   sl_list_push(&server->accepted, &stream->link);
-  if (!sl_list_empty(&server->acceptors))
-    sl_task_wake(sl_task_of(server->acceptors.next), SL_WOKEN);
 }
 
 static void on_connection(uv_stream_t *uv, int status) {
+  struct server *server = (struct server *)sl_handle_of(uv);
   if (status < 0) return; /* it is gone already */
-  accept_one((struct server *)sl_handle_of(uv));
+  accept_one(server);
+  wake_acceptor(server);
 }
 
 /* -- accept -- */
@@ -131,13 +144,16 @@ static int k_accept(lua_State *L, int status, lua_KContext ctx) {
 static int accept_stream(lua_State *L) {
   struct server *server = check_server(L);
   struct sl_task *task = sl_wait_enter(L, server->handle.loop);
+  bool lacks_memory;
   if (sl_wait_must_pause(task))
     return sl_wait_pause_k(L, task, accept_stream);
   if (server->held && !server->closed) accept_one(server);
   if (!sl_list_empty(&server->accepted)) return push_accepted(L, server);
   if (server->closed) return 0;
+  /* Held back though there is room: for want of memory. It is tried again. */
+  lacks_memory = server->held && server->active < server->most;
   return sl_wait_park_k(L, task, &server->acceptors, &accept_kind, server,
-                        SL_NEVER, k_accept);
+                        lacks_memory ? RETRY_NS : SL_NEVER, k_accept);
 }
 
 /* -- the end -- */

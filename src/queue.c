@@ -93,7 +93,7 @@ static void hand_over(lua_State *L, struct sl_queue *queue, int priority) {
   struct sl_task *getter = sl_task_of(queue->getters.next);
   lua_pushvalue(L, ITEM);
   if (queue->discipline == SL_BY_PRIORITY) lua_pushvalue(L, priority);
-  lua_xmove(L, getter->co, results(queue));
+  lua_xmove(L, getter->coroutine.co, results(queue));
   queue->gets++;
   sl_task_wake(getter, SL_WOKEN);
 }
@@ -194,13 +194,14 @@ static int put_nowait(lua_State *L) {
 
 /* -- get -- */
 
-/* Tells a putter that its priority does not compare: the error is on the top
-   of L. Whose message it is decides whether its put adds the place. */
+/* Tells a putter, which was woken, that its priority does not compare: the
+   error is on the top of L. Whose message it is decides whether its put adds
+   the place. */
 static void refuse_putter(lua_State *L, struct sl_task *putter,
                           int status) {
   lua_pushboolean(L, status == SL_PRIO_ORDER);
-  lua_xmove(L, putter->co, 2);
-  sl_task_wake(putter, SL_REFUSED);
+  lua_xmove(L, putter->coroutine.co, 2);
+  putter->woken = SL_REFUSED;
 }
 
 /* There is room: moves in the item of the putter that has waited longest.
@@ -210,20 +211,20 @@ static void admit_putter(lua_State *L, struct sl_queue *queue) {
   while (!sl_list_empty(&queue->putters) && !is_full(queue)) {
     struct sl_task *putter = sl_task_of(queue->putters.next);
     int status, item = top + 1, priority = top + 1;
-    lua_pushvalue(putter->co, ITEM);
-    lua_xmove(putter->co, L, 1);
-    if (results(queue) == 2 && !lua_isnil(putter->co, PRIORITY)) {
-      lua_pushvalue(putter->co, PRIORITY);
-      lua_xmove(putter->co, L, 1);
+    lua_pushvalue(putter->coroutine.co, ITEM);
+    lua_xmove(putter->coroutine.co, L, 1);
+    if (results(queue) == 2 && !lua_isnil(putter->coroutine.co, PRIORITY)) {
+      lua_pushvalue(putter->coroutine.co, PRIORITY);
+      lua_xmove(putter->coroutine.co, L, 1);
       priority++;
     }
+    /* Woken first: a comparison may try to cancel it. */
+    sl_task_wake(putter, SL_WOKEN);
     status = store_item(L, queue, item, priority);
-    if (status == LUA_OK) {
+    if (status == LUA_OK)
       count_put(queue);
-      sl_task_wake(putter, SL_WOKEN);
-    } else {
+    else
       refuse_putter(L, putter, status);
-    }
     lua_settop(L, top);
   }
 }
@@ -336,8 +337,12 @@ static int join(lua_State *L) {
    the rest in no order. Throws: memory, before anything is changed. */
 static int drop_items(lua_State *L, struct sl_queue *queue) {
   bool compares = true;
-  lua_settop(L, 1);
-  lua_createtable(L, (int)queue->len, 0);
+  uint64_t room;
+  do { /* a collection may run finalisers that put */
+    room = queue->len;
+    lua_settop(L, 1);
+    lua_createtable(L, (int)room, 0);
+  } while (queue->len > room);
   for (lua_Integer i = 1; queue->len > 0; i++) {
     if (compares && sl_queue_take(L, queue) != LUA_OK) {
       lua_pop(L, 1);

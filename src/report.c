@@ -94,7 +94,7 @@ static void ending(lua_State *L, struct sl_task *task, int self) {
     sl_report(L, task, self);
   }
   if (task->end != SL_FAILED) return;
-  if (task->owner != NULL) {
+  if (task->owner != NULL && sl_group_awaited(task->owner)) {
     sl_group_child_failed(L, task, self);
   } else if (!awaited(task)) {
     task->reported = true;

@@ -85,8 +85,9 @@ static void end_tasks(struct sl_loop *loop) {
 static void begin(lua_State *L, struct sl_loop *loop) {
   struct sl_tasks *tasks = loop->tasks;
   tasks->L = L;
-  sl_tasks_push_anchors(L, tasks);
-  tasks->anchors = lua_gettop(L);
+  tasks->pool.L = L;
+  sl_pool_push_anchors(L, &tasks->pool);
+  tasks->pool.anchors = lua_gettop(L);
   tasks->futile = 0;
   tasks->main_left = 1;
   loop->nticks = loop->nswitches = 0;
@@ -100,29 +101,47 @@ static void keep_traceback(lua_State *L, const struct sl_task *main,
   lua_rawsetp(L, LUA_REGISTRYINDEX, &traceback_key);
 }
 
-/* Runs the function at `first` with the arguments above it. Returns main's
-   results or raises its error. */
-static int run_main(lua_State *L, struct sl_loop *loop, int first) {
+/* The run itself: the loop at 1, main and its arguments above it. Returns
+   main's results or raises its error. */
+static int drive(lua_State *L) {
+  struct sl_loop *loop = lua_touserdata(L, 1);
   struct sl_tasks *tasks = loop->tasks;
   struct sl_task *main;
   luaL_checkstack(L, 16, NULL);
-  tasks->L = L;
   tasks->root.cancelled = tasks->root.effective = false;
-  main = sl_task_new(L, loop, first, NULL, &tasks->root, true);
-  lua_replace(L, first);
-  lua_settop(L, first);
+  main = sl_task_new(L, loop, 2, NULL, &tasks->root, true);
+  lua_replace(L, 1);
+  lua_settop(L, 1);
   begin(L, loop);
   tasks->main = main;
-  loop->running = true;
   sl_signal_start(loop);
   sl_loop_run(loop, &tasks->main_left);
   end_tasks(loop);
+  lua_settop(L, 1);
+  keep_traceback(L, main, 1);
+  return sl_task_push_outcome(L, main, 1);
+}
+
+/* Runs the function at `first` with the arguments above it under the
+   settings that the loop has. Whatever happens, the loop can run again. */
+static int run_main(lua_State *L, struct sl_loop *loop, int first) {
+  int status, n = lua_gettop(L) - first + 1;
+  luaL_checkstack(L, 4, NULL);
+  loop->running = true; /* a finaliser must not begin a run in between */
+  lua_pushcfunction(L, drive);
+  lua_pushlightuserdata(L, loop);
+  lua_rotate(L, first, 2);
+  status = lua_pcall(L, n + 1, LUA_MULTRET, 0);
   sl_signal_stop(loop);
+  loop->tasks->main = NULL;
+  loop->tasks->main_left = 0;
+  if (loop->clock_kept_ns != NULL) *loop->clock_kept_ns = loop->now_ns;
+  loop->clock_kept_ns = NULL;
+  loop->virtual_time = false;
+  loop->slow_ns = 0;
   loop->running = false;
-  tasks->main = NULL;
-  lua_settop(L, first);
-  keep_traceback(L, main, first);
-  return sl_task_push_outcome(L, main, first);
+  if (status != LUA_OK) return lua_error(L);
+  return lua_gettop(L) - first + 1;
 }
 
 static void check_idle(lua_State *L, struct sl_loop *loop) {
@@ -140,8 +159,6 @@ static int run(lua_State *L) {
   struct sl_loop *loop = sl_loop_of(L);
   sl_check_callable(L, 1);
   check_idle(L, loop);
-  loop->virtual_time = false;
-  loop->slow_ns = 0;
   sl_schedule_start(&loop->schedule, false, 0);
   return run_main(L, loop, 1);
 }
@@ -224,40 +241,22 @@ static int new_runner(lua_State *L) {
   return 1;
 }
 
-/* The body of runner:run, apart so that the settings are undone after it
-   whether it returns or raises. */
-static int run_configured(lua_State *L) {
-  struct runner *runner = lua_touserdata(L, 1);
-  struct sl_loop *loop = runner->loop;
-  lua_remove(L, 1);
-  return run_main(L, loop, 1);
-}
-
 /* runner:run(main, ...): as sluice.run. */
 static int runner_run(lua_State *L) {
   struct runner *runner = sl_check(L, 1, &runner_class);
   struct sl_loop *loop = runner->loop;
-  int status, n;
   sl_check_callable(L, 2);
   check_idle(L, loop);
   if (runner->closed) return luaL_error(L, "the runner is closed");
   loop->virtual_time = runner->virtual_time;
   if (runner->virtual_time) loop->now_ns = runner->now_ns;
+  loop->clock_kept_ns = runner->virtual_time ? &runner->now_ns : NULL;
   loop->slow_ns = runner->slow_ns;
   if (loop->schedule.replay > 0)
     sl_schedule_replay(&loop->schedule, runner->seeded, runner->seed);
   else
     sl_schedule_start(&loop->schedule, runner->seeded, runner->seed);
-  n = lua_gettop(L);
-  lua_pushcfunction(L, run_configured);
-  lua_pushvalue(L, 1);
-  lua_rotate(L, 2, 2);
-  status = lua_pcall(L, n, LUA_MULTRET, 0);
-  if (runner->virtual_time) runner->now_ns = loop->now_ns;
-  loop->virtual_time = false;
-  loop->slow_ns = 0;
-  if (status != LUA_OK) return lua_error(L);
-  return lua_gettop(L) - 1;
+  return run_main(L, loop, 2);
 }
 
 /* runner:close(): no more runs. Never waits. */

@@ -4,7 +4,8 @@
 ** The loop is held by a userdata in the registry; its finaliser closes every
 ** handle and waits for their close callbacks, so that lua_close is clean with
 ** everything in flight. Other userdata may be finalised after it: they find
-** the loop closed, and its memory stays while handles refer to it.
+** the loop closed, and the memory of the loop, its tasks and its clock as long
+** as there is a finaliser to run.
 */
 #include <lauxlib.h>
 #include <lua.h>
@@ -42,32 +43,32 @@ SL_EXPORT int luaopen_sluice_core(lua_State *L);
 static const char box_key, module_key;
 
 static int collect_loop(lua_State *L) {
-  struct sl_loop **box = lua_touserdata(L, 1);
-  struct sl_loop *loop = *box;
-  if (loop == NULL) return 0;
-  *box = NULL;
+  struct sl_loop *loop = *(struct sl_loop **)lua_touserdata(L, 1);
+  if (loop->closed) return 0;
   sl_signal_stop(loop);
   sl_thread_stop(L, loop);
   sl_loop_close(loop);
   sl_thread_free(L, loop);
-  sl_clock_free(L, loop);
-  sl_timeout_free(L, loop);
   sl_tasks_free(L, loop);
-  sl_loop_unref(loop);
+  sl_clock_free(L, loop);
   return 0;
 }
 
+/* The loop's memory has no finaliser, so that lua_close frees it after the
+   last one; another userdata has the one that closes it. */
 static struct sl_loop *new_loop(lua_State *L) {
-  struct sl_loop **box = lua_newuserdatauv(L, sizeof *box, 0);
-  *box = NULL;
+  struct sl_loop *loop = lua_newuserdatauv(L, sizeof *loop, 0);
+  struct sl_loop **box = lua_newuserdatauv(L, sizeof *box, 1);
+  *box = loop;
+  lua_rotate(L, -2, 1);
+  lua_setiuservalue(L, -2, 1);
+  if (!sl_loop_open(loop)) luaL_error(L, "cannot make the event loop");
   lua_createtable(L, 0, 1);
   lua_pushcfunction(L, collect_loop);
   lua_setfield(L, -2, "__gc");
   lua_setmetatable(L, -2);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &box_key);
-  *box = sl_loop_new();
-  if (*box == NULL) luaL_error(L, "cannot make the event loop");
-  return *box;
+  return loop;
 }
 
 int luaopen_sluice_core(lua_State *L) {

@@ -9,67 +9,16 @@
 */
 #include "task.h"
 
-#include <stdlib.h>
+#include <lualib.h>
 #include <string.h>
 
-enum { POOL_MAX = 1024, MAX_SOURCES = 4096, SELF = 1, HANDLER, FUNCTION };
-
-struct sl_coroutine {
-  lua_State *co;
-  uint32_t slot;
-};
+enum { MAX_SOURCES = 4096, SELF = 1, HANDLER, FUNCTION };
 
 const struct sl_class sl_task_class = {"sluice.Task",
                                        sizeof(struct sl_task)};
 
 /* Their addresses are keys of the registry. */
 static const char loop_key, names_key;
-
-/* -- slots: what keeps tasks and coroutines from being collected -- */
-
-void sl_tasks_push_anchors(lua_State *L, const struct sl_tasks *tasks) {
-  lua_rawgeti(L, LUA_REGISTRYINDEX, tasks->anchors_ref);
-}
-
-/* A free slot, which is not taken until sl_take_slot. Throws: memory. */
-static uint32_t find_slot(lua_State *L, struct sl_tasks *tasks) {
-  if (tasks->nfree > 0) return tasks->free_slots[tasks->nfree - 1];
-  if (tasks->nslots == tasks->slots_cap) {
-    size_t size = sizeof *tasks->free_slots;
-    uint32_t cap = tasks->slots_cap ? tasks->slots_cap * 2 : 64;
-    uint32_t *slots = sl_realloc(L, tasks->free_slots,
-                                 tasks->slots_cap * size, cap * size);
-    if (slots == NULL) luaL_error(L, "not enough memory");
-    tasks->free_slots = slots;
-    tasks->slots_cap = cap;
-  }
-  return tasks->nslots + 1;
-}
-
-static void take_slot(struct sl_tasks *tasks, uint32_t slot) {
-  if (slot > tasks->nslots)
-    tasks->nslots++;
-  else
-    tasks->nfree--;
-}
-
-/* Anchors the value on the top of L, and pops it. Throws: memory. */
-static uint32_t anchor(lua_State *L, struct sl_tasks *tasks) {
-  uint32_t slot = find_slot(L, tasks);
-  sl_tasks_push_anchors(L, tasks);
-  lua_insert(L, -2);
-  lua_rawseti(L, -2, (lua_Integer)slot);
-  lua_pop(L, 1);
-  take_slot(tasks, slot);
-  return slot;
-}
-
-/* Frees a slot. Allocates nothing: the slot is there already. */
-static void release(struct sl_tasks *tasks, uint32_t slot) {
-  lua_pushnil(tasks->L);
-  lua_rawseti(tasks->L, tasks->anchors, (lua_Integer)slot);
-  tasks->free_slots[tasks->nfree++] = slot;
-}
 
 /* -- the place where a task was created -- */
 
@@ -156,20 +105,20 @@ struct sl_task *sl_task_new(lua_State *L, struct sl_loop *loop, int first,
   lua_rawgeti(L, LUA_REGISTRYINDEX, tasks->class_ref);
   lua_setmetatable(L, -2);
   keep_arguments(L, first, n);
-  slot = find_slot(L, tasks);
-  sl_tasks_push_anchors(L, tasks);
+  slot = sl_pool_find_slot(L, &tasks->pool);
+  sl_pool_push_anchors(L, &tasks->pool);
   lua_pushvalue(L, -2);
   lua_rawseti(L, -2, (lua_Integer)slot);
   lua_pop(L, 1);
   sl_clock_reserve(L, loop);
   /* From here on nothing throws. */
-  take_slot(tasks, slot);
+  sl_pool_take_slot(&tasks->pool, slot);
   init(task, loop, group, parent);
   task->slot = slot;
   task->nuv = (uint16_t)nuv;
   task->nvalues = (uint32_t)n;
   note_place(L, tasks, task);
-  tasks->live++;
+  sl_pool_grew(&tasks->pool, ++tasks->live);
   if (ready) sl_loop_ready(loop, &task->link);
   return task;
 }
@@ -179,9 +128,50 @@ void sl_task_launch(struct sl_task *task) {
 }
 
 void sl_task_push(lua_State *L, const struct sl_task *task) {
-  sl_tasks_push_anchors(L, task->loop->tasks);
+  sl_pool_push_anchors(L, &task->loop->tasks->pool);
   lua_rawgeti(L, -1, (lua_Integer)task->slot);
   lua_remove(L, -2);
+}
+
+/* -- coroutines in the wrong hands -- */
+
+static int body(lua_State *L);
+
+/* Whether `co` runs a task: its outermost function is ours. */
+static bool runs_task(lua_State *co) {
+  lua_Debug ar;
+  int level = 0;
+  bool ours;
+  if (lua_status(co) != LUA_YIELD || !lua_checkstack(co, 1)) return false;
+  while (lua_getstack(co, level + 1, &ar)) level++;
+  if (!lua_getstack(co, level, &ar) || !lua_getinfo(co, "f", &ar))
+    return false;
+  ours = lua_tocfunction(co, -1) == body;
+  lua_pop(co, 1);
+  return ours;
+}
+
+/* coroutine.close(co), but not of a task's: what the task waits at is kept
+   by its stack, and it would not be told. */
+static int close_coroutine(lua_State *L) {
+  lua_State *co = lua_tothread(L, 1);
+  if (co != NULL && co != L && runs_task(co))
+    return luaL_error(L, "cannot close a task's coroutine: cancel the task");
+  lua_settop(L, 1);
+  lua_pushvalue(L, lua_upvalueindex(1));
+  lua_insert(L, 1);
+  lua_call(L, 1, LUA_MULTRET);
+  return lua_gettop(L);
+}
+
+static void guard_close(lua_State *L) {
+  int top = lua_gettop(L);
+  if (lua_getglobal(L, LUA_COLIBNAME) == LUA_TTABLE &&
+      lua_getfield(L, -1, "close") == LUA_TFUNCTION) {
+    lua_pushcclosure(L, close_coroutine, 1);
+    lua_setfield(L, -2, "close");
+  }
+  lua_settop(L, top);
 }
 
 /* -- names -- */
@@ -379,43 +369,9 @@ static int body(lua_State *L) {
   return k_body(L, status, (lua_KContext)task);
 }
 
-static int new_coroutine(lua_State *L) {
-  struct sl_tasks *tasks = lua_touserdata(L, 1);
-  struct sl_coroutine *fresh = lua_touserdata(L, 2);
-  fresh->co = lua_newthread(L);
-  fresh->slot = anchor(L, tasks);
-  return 0;
-}
-
-/* A coroutine for the task. Returns false, the error on L's top, if there
-   is no memory for one. */
-static bool borrow_coroutine(struct sl_tasks *tasks, struct sl_task *task) {
-  lua_State *L = tasks->L;
-  struct sl_coroutine got;
-  if (tasks->npool > 0) {
-    got = tasks->pool[--tasks->npool];
-  } else {
-    lua_pushcfunction(L, new_coroutine);
-    lua_pushlightuserdata(L, tasks);
-    lua_pushlightuserdata(L, &got);
-    if (lua_pcall(L, 2, 0, 0) != LUA_OK) return false;
-  }
-  task->co = got.co;
-  task->co_slot = got.slot;
-  return true;
-}
-
-static void return_coroutine(struct sl_tasks *tasks, struct sl_task *task,
-                             bool reusable) {
-  /* Its stack is empty: what it runs returns nothing. */
-  if (reusable && tasks->npool < POOL_MAX) {
-    tasks->pool[tasks->npool].co = task->co;
-    tasks->pool[tasks->npool++].slot = task->co_slot;
-  } else {
-    release(tasks, task->co_slot);
-  }
-  task->co = NULL;
-  task->co_slot = 0;
+static void return_coroutine(struct sl_task *task, bool reusable) {
+  sl_pool_return(&task->loop->tasks->pool, task->coroutine, reusable);
+  task->coroutine.co = NULL;
 }
 
 /* Moves the function and the arguments onto the coroutine's stack. Returns
@@ -423,15 +379,15 @@ static void return_coroutine(struct sl_tasks *tasks, struct sl_task *task,
 static bool load(struct sl_tasks *tasks, struct sl_task *task) {
   lua_State *L = tasks->L, *co;
   int n = (int)task->nvalues;
-  if (!borrow_coroutine(tasks, task)) return false;
-  co = task->co;
+  if (!sl_pool_borrow(&tasks->pool, &task->coroutine)) return false;
+  co = task->coroutine.co;
   if (n > LUA_MINSTACK / 2 && !lua_checkstack(co, n + 4)) {
-    return_coroutine(tasks, task, true);
+    return_coroutine(task, true);
     lua_pushliteral(L, "not enough memory");
     return false;
   }
   lua_pushcfunction(co, body);
-  lua_rawgeti(L, tasks->anchors, (lua_Integer)task->slot);
+  lua_rawgeti(L, tasks->pool.anchors, (lua_Integer)task->slot);
   lua_xmove(L, co, 1);
   lua_pushcfunction(co, sl_task_traceback);
   lua_getiuservalue(co, 2, 1); /* the function: it lives as long as we do */
@@ -447,7 +403,7 @@ static bool load(struct sl_tasks *tasks, struct sl_task *task) {
 static void fail(struct sl_tasks *tasks, struct sl_task *task,
                  lua_State *from) {
   lua_State *L = tasks->L;
-  lua_rawgeti(L, tasks->anchors, (lua_Integer)task->slot);
+  lua_rawgeti(L, tasks->pool.anchors, (lua_Integer)task->slot);
   if (from == L)
     lua_rotate(L, -2, 1);
   else
@@ -483,30 +439,44 @@ static void finish(struct sl_tasks *tasks, struct sl_task *task) {
   if (task->root.owns_ref)
     luaL_unref(tasks->L, LUA_REGISTRYINDEX, task->root.error_ref);
   task->root.owns_ref = false;
-  tasks->live--;
   if (task == tasks->main) tasks->main_left = 0;
-  release(tasks, task->slot);
+  sl_pool_release_slot(&tasks->pool, task->slot);
   task->slot = 0;
+  sl_pool_shrank(&tasks->pool, --tasks->live);
 }
 
-void sl_task_withdraw(struct sl_task *task) {
-  struct sl_tasks *tasks = task->loop->tasks;
-  sl_clock_disarm(task->loop, &task->deadline);
-  if (sl_link_linked(&task->link))
-    sl_loop_unready(task->loop, &task->link);
+static void withdraw_now(struct sl_tasks *tasks, struct sl_task *task) {
   task->nvalues = 0;
   task->end = SL_RETURNED;
   finish(tasks, task);
 }
 
+void sl_task_withdraw(struct sl_task *task) {
+  struct sl_tasks *tasks = task->loop->tasks;
+  task->withdrawn = true;
+  sl_clock_disarm(task->loop, &task->deadline);
+  if (task->loop->current != NULL && !tasks->walked) {
+    if (sl_link_linked(&task->link))
+      sl_loop_unready(task->loop, &task->link);
+    withdraw_now(tasks, task);
+  } else if (!sl_link_linked(&task->link)) {
+    /* By a finaliser, while the loop or a dump looks at the tasks: it ends
+       at its first step. */
+    sl_loop_ready(task->loop, &task->link);
+  }
+}
+
 void sl_task_drop(struct sl_task *task) {
   struct sl_tasks *tasks = task->loop->tasks;
-  sl_link_unlink(&task->link);
+  if (task->state == SL_PARKED)
+    sl_link_unlink(&task->link);
+  else if (sl_link_linked(&task->link))
+    sl_loop_unready(task->loop, &task->link);
   sl_clock_disarm(task->loop, &task->deadline);
   lua_pushliteral(tasks->L, "dropped");
   fail(tasks, task, tasks->L);
   task->reported = true;
-  if (task->co != NULL) return_coroutine(tasks, task, false);
+  if (task->coroutine.co != NULL) return_coroutine(task, false);
   task->owner = NULL; /* its group's body is dropped as well */
   finish(tasks, task);
 }
@@ -514,25 +484,34 @@ void sl_task_drop(struct sl_task *task) {
 /* A plain coroutine.yield in a task's own body: as sleep(0), but no
    checkpoint. What it yields goes nowhere. */
 static void yielded_plainly(struct sl_task *task, int nresults) {
-  lua_pop(task->co, nresults);
+  lua_pop(task->coroutine.co, nresults);
   task->state = SL_READY;
   sl_loop_ready(task->loop, &task->link);
 }
 
 /* Makes a NEW task ready to be resumed. Returns how many values its
-   coroutine starts with, or -1: it has failed, without memory. */
+   coroutine starts with, or -1: it was withdrawn, or has failed without
+   memory. */
 static int begin(struct sl_tasks *tasks, struct sl_task *task) {
+  task->state = SL_RUNNING;
+  if (sl_unlikely(task->withdrawn)) {
+    withdraw_now(tasks, task);
+    return -1;
+  }
   if (load(tasks, task)) return (int)task->nvalues + HANDLER;
   fail(tasks, task, tasks->L);
   finish(tasks, task);
   return -1;
 }
 
-/* The task's coroutine has ended. */
+/* The task's coroutine has ended. That its stack is not empty means that it
+   was run by hand. */
 static void ended(struct sl_tasks *tasks, struct sl_task *task,
                   int status) {
-  if (status != LUA_OK) fail(tasks, task, task->co);
-  return_coroutine(tasks, task, status == LUA_OK);
+  lua_State *co = task->coroutine.co;
+  bool reusable = status == LUA_OK && lua_gettop(co) == 0;
+  if (status != LUA_OK) fail(tasks, task, co);
+  return_coroutine(task, reusable);
   finish(tasks, task);
 }
 
@@ -563,7 +542,7 @@ static void drain(struct sl_loop *loop, const uint32_t *left) {
     if (task->state == SL_NEW && (nargs = begin(tasks, task)) < 0) continue;
     task->state = SL_RUNNING;
     loop->current = task;
-    status = lua_resume(task->co, tasks->L, nargs, &nresults);
+    status = lua_resume(task->coroutine.co, tasks->L, nargs, &nresults);
     loop->current = NULL;
     if (sl_unlikely(watched)) watch_step(loop, task, began_ns);
     if (status != LUA_YIELD)
@@ -577,11 +556,12 @@ void sl_task_each(struct sl_loop *loop,
                   void (*fn)(struct sl_task *task, void *arg), void *arg,
                   lua_State *L) {
   struct sl_tasks *tasks = loop->tasks;
-  sl_tasks_push_anchors(L, tasks);
-  for (uint32_t slot = 1; slot <= tasks->nslots; slot++) {
+  sl_pool_push_anchors(L, &tasks->pool);
+  for (uint32_t slot = 1; slot <= tasks->pool.nslots; slot++) {
     lua_rawgeti(L, -1, (lua_Integer)slot);
     struct sl_task *task = sl_test(L, -1, &sl_task_class);
-    if (task != NULL && task->state != SL_ENDED) fn(task, arg);
+    if (task != NULL && task->state != SL_ENDED && !task->withdrawn)
+      fn(task, arg);
     lua_pop(L, 1);
   }
   lua_pop(L, 1);
@@ -590,29 +570,37 @@ void sl_task_each(struct sl_loop *loop,
 /* -- opening -- */
 
 void sl_tasks_open(lua_State *L, struct sl_loop *loop) {
-  struct sl_tasks *tasks = calloc(1, sizeof *tasks);
-  if (tasks == NULL) luaL_error(L, "not enough memory");
+  /* Memory that lua_close frees after the last finaliser. */
+  struct sl_tasks *tasks = lua_newuserdatauv(L, sizeof *tasks, 0);
+  memset(tasks, 0, sizeof *tasks);
+  luaL_ref(L, LUA_REGISTRYINDEX);
   loop->tasks = tasks;
-  tasks->pool = calloc(POOL_MAX, sizeof *tasks->pool);
-  if (tasks->pool == NULL) luaL_error(L, "not enough memory");
+  sl_pool_open(L, &tasks->pool);
   sl_scope_init(&tasks->root, NULL, NULL, false);
-  lua_newtable(L);
-  tasks->anchors_ref = luaL_ref(L, LUA_REGISTRYINDEX);
   lua_pushlightuserdata(L, loop);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &loop_key);
   open_names(L);
+  guard_close(L);
   sl_link_init(&tasks->settlers);
   loop->hooks.drain = drain;
+}
+
+static void forsake(struct sl_task *task, void *arg) {
+  (void)arg;
+  sl_clock_disarm(task->loop, &task->deadline);
+  sl_link_unlink(&task->link);
 }
 
 void sl_tasks_free(lua_State *L, struct sl_loop *loop) {
   struct sl_tasks *tasks = loop->tasks;
   if (tasks == NULL) return;
-  loop->tasks = NULL;
-  sl_realloc(L, tasks->free_slots,
-             tasks->slots_cap * sizeof *tasks->free_slots, 0);
+  /* Finalisers yet to come find no waiters. */
+  sl_task_each(loop, forsake, NULL, L);
+  loop->nready = 0;
+  tasks->live = 0;
+  sl_pool_free(L, &tasks->pool);
   sl_realloc(L, tasks->sources, tasks->nsources * sizeof *tasks->sources,
              0);
-  free(tasks->pool);
-  free(tasks);
+  tasks->sources = NULL;
+  tasks->nsources = 0;
 }

@@ -7,8 +7,7 @@
 ** and it keeps its results, or its error and traceback, in the same user
 ** values afterwards, for any number of awaiters.
 **
-** Owns the table that keeps live tasks from being collected, the pool of
-** coroutines, and the only call of lua_resume. How a task sleeps is not
+** Owns the tasks' outcomes and the only call of lua_resume. How a task sleeps is not
 ** known here (wait.h), nor what a cancellation looks like (cancel.h).
 */
 #ifndef SL_TASK_H
@@ -21,6 +20,7 @@
 #include "list.h"
 #include "loop.h"
 #include "lx.h"
+#include "pool.h"
 #include "scope.h"
 
 /*
@@ -57,7 +57,6 @@ struct sl_task;
 struct sl_group;
 struct sl_lock;
 struct sl_limit;
-struct sl_limit_chunk;
 
 /* What a task can wait for. */
 struct sl_wait_kind {
@@ -80,7 +79,8 @@ struct sl_watch {
 struct sl_task {
   const struct sl_class *class;
   struct sl_loop *loop;
-  lua_State *co;           /* NULL before its first step and after its end */
+  struct sl_coroutine coroutine; /* none before its first step, after its
+                                    end */
   struct sl_link link;     /* in the ready ring, or where it waits */
   struct sl_link awaiters; /* tasks parked in await, by their links */
   struct sl_link watches;  /* who else wants to know of its end */
@@ -94,17 +94,17 @@ struct sl_task {
   struct sl_lock *held;            /* the locks it holds, a chain */
   uint32_t id;
   uint32_t slot;    /* in the table of anchors, 0: none */
-  uint32_t co_slot; /* the coroutine's */
   uint32_t nvalues; /* arguments before its start, results after its end */
   uint32_t line;    /* where it was created; 0: unknown */
   uint16_t source;  /* index of the file's name */
   uint16_t nuv;     /* user values */
-  uint16_t unarmed; /* scopes with a deadline that is not yet armed */
+  uint32_t unarmed; /* scopes with a deadline that is not yet armed */
   uint16_t raises;  /* cancellations raised so far, saturating */
   uint8_t state;    /* enum sl_task_state */
   uint8_t end;      /* enum sl_task_end */
   uint8_t woken;    /* enum sl_wake */
   bool reported;    /* its error has an owner: a group, on_error */
+  bool withdrawn;   /* NEW: it is to end without having run */
   bool named;       /* a script gave it a name */
   bool stashed;     /* its user values hold an error it met, not its own */
 };
@@ -136,30 +136,23 @@ struct sl_task_hooks {
 
 struct sl_tasks {
   lua_State *L;      /* where run was called; from here tasks are resumed */
-  int anchors;       /* index in L of the table that keeps tasks alive */
-  int anchors_ref;   /* of that table, in the registry */
   int class_ref;     /* of the metatable of tasks, in the registry */
+  struct sl_pool pool; /* what keeps tasks, and their coroutines */
   uint32_t live;     /* tasks that have not ended */
   uint32_t main_left; /* 1 until main has ended */
   uint32_t next_id;
+  bool walked;       /* a dump walks the tree: no task may leave it */
   uint32_t futile;    /* times that all were told of a deadlock */
   struct sl_task *main;
   struct sl_scope root; /* of the run; parent of every task's */
   struct sl_link settlers; /* tasks parked until all others are blocked */
   struct sl_task_hooks hooks;
-  uint32_t *free_slots; /* a stack with room for every slot */
-  uint32_t nfree;
-  uint32_t slots_cap;
-  uint32_t nslots;
-  struct sl_coroutine *pool; /* coroutines at rest */
-  uint32_t npool;
   char (*sources)[LUA_IDSIZE]; /* names of files that created tasks */
   uint32_t nsources;
   const void *creator; /* the function that created a task last */
   uint32_t creator_line;
   uint16_t creator_source;
   struct sl_limit *free_limits; /* scopes with a deadline, at rest */
-  struct sl_limit_chunk *limit_chunks;
   lua_CFunction rethrower; /* the function that raised an error once more */
   uint64_t probe_count; /* checkpoints that main met; see testing */
   uint64_t probe_at;    /* cancel main at this one, 0: not */
@@ -184,15 +177,12 @@ struct sl_task *sl_task_new(lua_State *L, struct sl_loop *loop, int first,
 /* Puts a NEW task that is linked nowhere on the ready ring. */
 void sl_task_launch(struct sl_task *task);
 
-/* Drops a NEW task as if it had never been. */
+/* A NEW task will end without having run. */
 void sl_task_withdraw(struct sl_task *task);
 
 /* Ends a task that cannot be ended by raising in it: it swallows every
    cancellation and everything it waits for is lost. */
 void sl_task_drop(struct sl_task *task);
-
-/* Pushes the table that keeps live tasks. */
-void sl_tasks_push_anchors(lua_State *L, const struct sl_tasks *tasks);
 
 /* Pushes the userdata of a live task. */
 void sl_task_push(lua_State *L, const struct sl_task *task);

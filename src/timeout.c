@@ -19,7 +19,6 @@ struct sl_limit {
 };
 
 struct sl_limit_chunk {
-  struct sl_limit_chunk *next;
   struct sl_limit limits[CHUNK];
 };
 
@@ -37,23 +36,12 @@ static const struct sl_class guard_class = {"sluice.Timeout",
 /* -- the pool -- */
 
 static void add_chunk(lua_State *L, struct sl_tasks *tasks) {
-  struct sl_limit_chunk *chunk = sl_realloc(L, NULL, 0, sizeof *chunk);
-  if (chunk == NULL) luaL_error(L, "not enough memory");
+  struct sl_limit_chunk *chunk = lua_newuserdatauv(L, sizeof *chunk, 0);
   memset(chunk, 0, sizeof *chunk);
-  chunk->next = tasks->limit_chunks;
-  tasks->limit_chunks = chunk;
+  luaL_ref(L, LUA_REGISTRYINDEX); /* guards may look at it to the last */
   for (int i = 0; i < CHUNK; i++) {
     chunk->limits[i].next = tasks->free_limits;
     tasks->free_limits = &chunk->limits[i];
-  }
-}
-
-void sl_timeout_free(lua_State *L, struct sl_loop *loop) {
-  struct sl_tasks *tasks = loop->tasks;
-  while (tasks != NULL && tasks->limit_chunks != NULL) {
-    struct sl_limit_chunk *chunk = tasks->limit_chunks;
-    tasks->limit_chunks = chunk->next;
-    sl_realloc(L, chunk, sizeof *chunk, 0);
   }
 }
 
@@ -265,7 +253,7 @@ static int protected_call(lua_State *L) {
 
 /* The guard's scope, or NULL if it was left. */
 static struct sl_limit *limit_of(const struct guard *guard) {
-  if (guard->limit == NULL) return NULL;
+  if (guard->limit == NULL || guard->loop->closed) return NULL;
   return guard->limit->generation == guard->generation ? guard->limit
                                                        : NULL;
 }
@@ -305,6 +293,15 @@ static int expired(lua_State *L) {
   return 1;
 }
 
+/* The error at 2, if any, goes on by itself; but of a cancellation, what is
+   around the block has the last word on why. */
+static int pass_by(lua_State *L, struct sl_task *task) {
+  if (lua_isnoneornil(L, 2) || !sl_cancel_own(L, task, 2)) return 0;
+  sl_cancel_push(L, task);
+  if (lua_rawequal(L, 2, -1)) return 0;
+  return lua_error(L);
+}
+
 /* Leaving the guard's scope must not leave one that a C call is in. */
 static void check_innermost(lua_State *L, const struct guard *guard,
                             const struct sl_limit *limit) {
@@ -328,7 +325,7 @@ static int close_guard(lua_State *L) {
   absorbed = sl_scope_absorbs(&limit->scope) && sl_cancel_test(L, 2);
   leave(limit->scope.task, limit);
   guard->limit = NULL;
-  if (!absorbed) return 0;
+  if (!absorbed) return pass_by(L, guard->loop->current);
   lua_pushliteral(L, "timeout");
   return lua_error(L);
 }

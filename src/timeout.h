@@ -18,6 +18,5 @@
 
 /* Sets wait_for, timeout, shield and pcall in the table on the top. */
 void sl_timeout_open(lua_State *L, struct sl_loop *loop);
-void sl_timeout_free(lua_State *L, struct sl_loop *loop);
 
 #endif

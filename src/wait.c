@@ -3,7 +3,7 @@
 */
 #include "wait.h"
 
-enum { WARN_RAISES = 100 };
+enum { WARN_RAISES = 100, MAX_HOPS = 1000 };
 
 static int yield_k(lua_State *L, struct sl_task *task, lua_KFunction k) {
   return lua_yieldk(L, 0, (lua_KContext)task, k);
@@ -48,7 +48,7 @@ static SL_COLD SL_NORETURN void refuse(lua_State *L, struct sl_loop *loop,
                     "'%s' can wait, so it must be called in a task "
                     "(a function run by sluice.run or create_task)",
                     name);
-  else if (task->co != L)
+  else if (task->coroutine.co != L)
     lua_pushfstring(L,
                     "'%s' can wait, so it cannot be called inside a plain "
                     "coroutine: only the task's own can wait",
@@ -69,7 +69,7 @@ SL_COLD void sl_wait_refuse(lua_State *L, struct sl_loop *loop) {
 }
 
 static bool may_wait(lua_State *L, const struct sl_task *task) {
-  return task != NULL && task->co == L && lua_isyieldable(L);
+  return task != NULL && task->coroutine.co == L && lua_isyieldable(L);
 }
 
 /* checkpoint(name): for functions of the Lua layer that wait: raises where
@@ -115,8 +115,11 @@ static void count_raise(lua_State *L, struct sl_task *task) {
 
 SL_COLD void sl_wait_raise(lua_State *L, struct sl_task *task) {
   luaL_checkstack(L, 4, NULL);
-  if (task->woken == SL_NOT_WOKEN)
+  if (task->woken == SL_NOT_WOKEN) {
+    /* It leaves what it waits at, whose place this stack was. */
+    sl_task_abandon(task, SL_DEADLOCKED); /* the one that all obey */
     luaL_error(L, "a task's coroutine cannot be resumed by hand");
+  }
   if (task->woken == SL_DEADLOCKED) {
     task->loop->tasks->hooks.push_deadlock(L, task);
   } else {
@@ -203,9 +206,10 @@ static bool includes(struct sl_task *waiter, struct sl_task *task) {
 }
 
 bool sl_wait_reaches(struct sl_task *from, struct sl_task *task) {
-  /* A condition that takes its lock again can close a circle that lacks
-     `task`, hence the bound. */
-  uint32_t hops = task->loop->tasks->live;
+  /* The bound keeps long chains cheap (a longer circle is found when all are
+     stuck), and the walk finite: a condition that takes its lock again can
+     close a circle that lacks `task`. */
+  uint32_t hops = MAX_HOPS;
   while (from != NULL && from != task && !includes(from, task))
     from = hops-- > 0 ? waited_for(from) : NULL;
   return from != NULL;
@@ -225,6 +229,10 @@ SL_COLD static void raise_cycle(lua_State *L, struct sl_task *task,
 void sl_wait_check_cycle(lua_State *L, struct sl_task *task,
                          struct sl_task *target, uint64_t timeout_ns) {
   if (timeout_ns != SL_NEVER || target == NULL) return;
+  /* Nobody can wait for this task: no circle leads back to it. */
+  if (task->held == NULL && task->owner == NULL &&
+      sl_list_empty(&task->awaiters) && sl_list_empty(&task->watches))
+    return;
   if (sl_wait_reaches(target, task) && sl_wait_for_ever(task))
     raise_cycle(L, task, target);
 }

@@ -27,12 +27,29 @@ struct set {
 static const struct sl_class set_class = {"sluice.Watch",
                                           sizeof(struct set)};
 
+/* There is nothing to wait for any more. */
+static void release_waiters(struct set *set) {
+  while (!sl_list_empty(&set->waiters))
+    sl_task_wake(sl_task_of(set->waiters.next), SL_SHUT_DOWN);
+}
+
+static void count_taken(struct set *set) {
+  if (--set->left == 0) release_waiters(set);
+}
+
 static void on_ended(struct sl_watch *watch) {
   struct watched *node = sl_container(watch, struct watched, watch);
   struct set *set = node->set;
-  sl_list_push(&set->ended, &watch->link);
-  if (!sl_list_empty(&set->waiters))
-    sl_task_wake(sl_task_of(set->waiters.next), SL_WOKEN);
+  struct sl_task *waiter;
+  if (sl_list_empty(&set->waiters)) {
+    sl_list_push(&set->ended, &watch->link);
+    return;
+  }
+  /* Handed over: the index is left on the waiter's stack. */
+  waiter = sl_task_of(set->waiters.next);
+  lua_pushinteger(waiter->coroutine.co, node->index);
+  sl_task_wake(waiter, SL_WOKEN);
+  count_taken(set);
 }
 
 /* Hangs a node on the task at the top of the stack, or on the ended list. */
@@ -84,16 +101,21 @@ static int watch(lua_State *L) {
   return 1;
 }
 
+/* Returns a task of the list and its index. */
+static int push_task(lua_State *L, lua_Integer index) {
+  lua_getiuservalue(L, 1, 1);
+  lua_rawgeti(L, -1, index);
+  lua_pushinteger(L, index);
+  return 2;
+}
+
 /* Returns the task of the first node of the ended list and its index. */
 static int take_ended(lua_State *L, struct set *set) {
   struct sl_link *link = sl_list_pop(&set->ended);
   struct watched *node = sl_container(
       sl_container(link, struct sl_watch, link), struct watched, watch);
-  set->left--;
-  lua_getiuservalue(L, 1, 1);
-  lua_rawgeti(L, -1, node->index);
-  lua_pushinteger(L, node->index);
-  return 2;
+  count_taken(set);
+  return push_task(L, node->index);
 }
 
 /* Whether the waiter needs the end of `task`. */
@@ -119,11 +141,12 @@ static void check_circle(lua_State *L, struct set *set,
 }
 
 static int k_next(lua_State *L, int status, lua_KContext ctx) {
-  struct set *set = lua_touserdata(L, 1);
   (void)status;
-  if (sl_wait_outcome(L, (struct sl_task *)ctx) == SL_TIMED_OUT)
-    return sl_fail(L, "timeout");
-  return take_ended(L, set);
+  switch (sl_wait_outcome(L, (struct sl_task *)ctx)) {
+    case SL_TIMED_OUT: return sl_fail(L, "timeout");
+    case SL_SHUT_DOWN: lua_pushnil(L); return 1;
+    default: return push_task(L, lua_tointeger(L, -1));
+  }
 }
 
 /* set:next([timeout]): the next task that has ended and its index; nil when
@@ -132,13 +155,13 @@ static int next(lua_State *L) {
   struct set *set = sl_check(L, 1, &set_class);
   uint64_t timeout_ns = sl_opt_timeout(L, 2);
   struct sl_task *task = sl_wait_enter(L, set->loop);
-  if (sl_wait_must_pause(task)) return sl_wait_pause_k(L, task, next);
-  if (!sl_list_empty(&set->ended) && sl_list_empty(&set->waiters))
-    return take_ended(L, set);
+  /* No checkpoint before what is there: who was woken for it has it. */
+  if (!sl_list_empty(&set->ended)) return take_ended(L, set);
   if (set->left == 0) {
     lua_pushnil(L);
     return 1;
   }
+  if (sl_wait_must_pause(task)) return sl_wait_pause_k(L, task, next);
   if (timeout_ns == 0) return sl_fail(L, "timeout");
   check_circle(L, set, task, timeout_ns);
   return sl_wait_park_k(L, task, &set->waiters, &next_kind, set, timeout_ns,
@@ -150,6 +173,8 @@ static int close_set(lua_State *L) {
   struct set *set = sl_check(L, 1, &set_class);
   for (uint32_t i = 0; i < set->n; i++)
     sl_link_unlink(&set->at[i].watch.link);
+  set->left = 0;
+  release_waiters(set);
   return 0;
 }
 

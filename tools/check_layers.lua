@@ -11,6 +11,7 @@ local LAYERS = {
   { "list", "heap", "bytes", "schedule", "http_text", "http_head",
     "http_parser", "http_response" },
   { "lx" },
+  { "pool" },
   { "loop" },
   { "clock" },
   { "scope" },
