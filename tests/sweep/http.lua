@@ -10,8 +10,9 @@ end })
 io.stderr = silent -- luacheck: ignore
 
 local app = http.App()
+-- Its body is not decoded: for want of memory lua-cjson leaks there.
 app:post("/json/{id}", function(request)
-  local value = request:json()
+  local value = request:text()
   return 201, { value, request.params.id, request.query.q },
     { ["X-Host"] = request.headers.host }
 end)
@@ -30,7 +31,7 @@ app:get("/big", function() return ("x"):rep(100000) end)
 app:get("/fail", function() error "on purpose" end)
 app:use(function(request, next) return next(request) end)
 
--- lua-cjson is loaded with memory: without, it leaks.
+-- As it does when it is loaded, so it is now.
 app:test { method = "POST", path = "/json/1", body = "[]" }
 
 local requests = table.concat({
