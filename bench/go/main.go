@@ -178,31 +178,42 @@ func waitForWait(n int) {
 }
 
 // An event that can be set and cleared: each round has a channel of its own.
+// A goroutine that is preempted before it waits would miss a round, so those
+// who wait are counted.
 type event struct {
-	mutex sync.Mutex
-	round chan struct{}
+	mutex   sync.Mutex
+	round   chan struct{}
+	waiting int
 }
 
 func (e *event) wait() {
 	e.mutex.Lock()
+	e.waiting++
 	round := e.round
 	e.mutex.Unlock()
 	<-round
 }
 
-func (e *event) setAndClear() {
+// setAndClear tells whether all were waiting; if not, it did nothing.
+func (e *event) setAndClear(all int) bool {
 	e.mutex.Lock()
+	defer e.mutex.Unlock()
+	if e.waiting < all {
+		return false
+	}
+	e.waiting = 0
 	close(e.round)
 	e.round = make(chan struct{})
-	e.mutex.Unlock()
+	return true
 }
 
 func broadcast(n int) {
+	const all = 10000
 	e := event{round: make(chan struct{})}
-	rounds := n / 10000
+	rounds := n / all
 	var running sync.WaitGroup
-	running.Add(10000)
-	for i := 0; i < 10000; i++ {
+	running.Add(all)
+	for i := 0; i < all; i++ {
 		go func() {
 			for i := 0; i < rounds; i++ {
 				e.wait()
@@ -211,8 +222,9 @@ func broadcast(n int) {
 		}()
 	}
 	for i := 0; i < rounds; i++ {
-		runtime.Gosched()
-		e.setAndClear()
+		for !e.setAndClear(all) {
+			runtime.Gosched()
+		}
 	}
 	running.Wait()
 }
