@@ -4,6 +4,7 @@
 local effort = require "spec.support.effort"
 local errors = require "spec.support.errors"
 local queues = require "spec.support.queues"
+local random_sync = require "spec.support.random_sync"
 local sluice = require "sluice"
 local testing = require "sluice.testing"
 
@@ -303,6 +304,10 @@ describe("under any schedule", function()
     }
     assert.same({ 3, "put", 0 }, results)
   end)
+end)
+
+it("random programs of queues and primitives lose nothing", function()
+  for seed = 1, RUNS do testing.run(random_sync(seed), { seed = seed }) end
 end)
 
 -- A test of main cancelled at each of its checkpoints; `new` makes what it
