@@ -59,11 +59,11 @@ end
 local actions = {}
 
 function actions:put()
-  local queue, priority = self:queue(), nil
+  local queue = self:queue()
   self.items = self.items + 1
   local item = self.items
   if queue == self.queues[3] then
-    priority = ({ 1, 2.5, 1 << 60, nil })[self:random(4)]
+    local priority = ({ 1, 2.5, 1 << 60, nil })[self:random(4)]
     if queue:put(item, priority, self:seconds()) then self.put[item] = true end
   elseif queue:put(item, self:seconds()) then
     self.put[item] = true
