@@ -121,18 +121,24 @@ static struct server *check_server(lua_State *L) {
   return box->server;
 }
 
+static int accept_stream(lua_State *L);
+
 /* The stream that arrived first, in a box. */
 static int push_accepted(lua_State *L, struct server *server) {
   struct sl_box *box = sl_stream_push_box(L, server->handle.loop);
-  struct sl_link *link = sl_list_pop(&server->accepted);
+  struct sl_link *link;
+  if (sl_list_empty(&server->accepted)) { /* a finaliser closed the server */
+    sl_clock_release(server->handle.loop);
+    lua_settop(L, 1);
+    return accept_stream(L);
+  }
+  link = sl_list_pop(&server->accepted);
   sl_stream_fill_box(box, sl_container(link, struct sl_stream, link));
   return 1;
 }
 
 static const struct sl_wait_kind accept_kind = {"Server:accept", NULL, NULL,
                                                 NULL};
-
-static int accept_stream(lua_State *L);
 
 static int k_accept(lua_State *L, int status, lua_KContext ctx) {
   (void)status;
