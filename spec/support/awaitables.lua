@@ -14,11 +14,13 @@
 --   close(at), closed   what closes it, and what a waiter then returns;
 --             closed_raises: or the pattern of the error it raises
 --   by_itself   it ends without a wake
+--   io        it waits for the kernel: a woken waiter runs when that tells
 --   limited   it has a deadline of its own, far away
 --   spent     a cancelled wait takes with it what it waited for
 --   indirect  a cancelled wait has children to end before it raises
 
 local assert = require "luassert"
+local net = require "sluice.net"
 local queues = require "spec.support.queues"
 local sluice = require "sluice"
 local testing = require "sluice.testing"
@@ -335,5 +337,98 @@ for _, class in ipairs(queues.classes) do
     idle = idle_queue,
   }
 end
+
+-- -- streams --
+
+-- Two ends of a connection: the waiter's, and one that wakes it.
+local function new_pair()
+  local at = { done = sluice.Event() }
+  local accepted = sluice.Queue()
+  at.server = assert(net.serve(function(stream)
+    accepted:put(stream)
+    at.done:wait()
+  end, "127.0.0.1", 0))
+  at.port = select(2, at.server:sockname())
+  at.stream = assert(net.connect("127.0.0.1", at.port))
+  at.peer = accepted:get()
+  testing.settle()
+  return at
+end
+
+local function close_pair(at)
+  at.done:set()
+  at.stream:close()
+  at.server:close()
+  assert(at.server:wait_closed(10))
+end
+
+-- Long enough for the kernel to tell, in virtual time too.
+local function arrive() sluice.sleep(0.01) end
+
+local function write_line(at)
+  at.peer:write "line\n"
+  arrive()
+end
+
+-- A call of a stream that a line wakes.
+local function reads(name, want, wait, timed)
+  add {
+    name = "stream:" .. name, io = true, ready = true, want = want,
+    timed = timed, wait = wait, new = new_pair, wake = write_line,
+    finish = close_pair,
+  }
+end
+
+reads("read", { "line\n" }, function(at, timeout)
+  return at.stream:read(100, timeout)
+end, true)
+
+reads("readexactly", { "line" }, function(at)
+  local text = at.stream:readexactly(4)
+  at.stream:readexactly(1)
+  return text
+end)
+
+reads("readuntil", { "line\n" }, function(at)
+  return at.stream:readuntil "\n"
+end)
+
+reads("readline", { "line" }, function(at) return at.stream:readline() end)
+
+reads("lines", { "line" }, function(at)
+  for line in at.stream:lines() do -- luacheck: ignore 512
+    return line
+  end
+end)
+
+add {
+  name = "stream:read_all", io = true, ready = true, spent = true,
+  new = new_pair, want = { "line\n" }, finish = close_pair,
+  wait = function(at) return at.stream:read_all() end,
+  wake = function(at)
+    at.peer:write "line\n"
+    at.peer:shutdown()
+    arrive()
+  end,
+}
+
+add {
+  name = "server:wait_closed", io = true, timed = true, ready = true,
+  new = new_pair, want = { true }, finish = close_pair,
+  wait = function(at, timeout) return at.server:wait_closed(timeout) end,
+  wake = function(at)
+    close_pair(at)
+    arrive()
+  end,
+}
+
+add {
+  name = "net.connect", by_itself = true, want = { true }, new = new_pair,
+  finish = close_pair, wake = function() end,
+  wait = function(at)
+    local stream <close> = assert(net.connect("127.0.0.1", at.port))
+    return stream ~= nil
+  end,
+}
 
 return awaitables
