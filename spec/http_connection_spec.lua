@@ -390,6 +390,45 @@ describe("a time limit", function()
   end)
 end)
 
+describe("a client that does not read", function()
+  local function big_app(write_timeout)
+    local app = http.App { write_timeout = write_timeout }
+    app:get("/", function() return ("x"):rep(20000000) end)
+    app:get("/chunks", function()
+      return function() return ("x"):rep(1000000) end
+    end)
+    return app
+  end
+
+  really("is dropped after the write time", function()
+    with_app(big_app(0.1), function(port, server)
+      local stream <close> = sockets.connect(port)
+      local second <close> = sockets.connect(port)
+      stream:write(GET)
+      second:write(bytes "GET /chunks HTTP/1.1\nHost: a\n\n")
+      local began = sluice.time()
+      repeat sluice.sleep(0.05)
+      until tostring(server):find("(0 connections", 1, true)
+        or sluice.time() - began > 10
+      assert.is_true(sluice.time() - began < 5)
+    end)
+  end)
+
+  really("is waited for while it reads, however slowly", function()
+    with_app(big_app(0.4), function(port)
+      local stream <close> = sockets.connect(port)
+      stream:write(GET .. GET)
+      local size = 0
+      for _ = 1, 8 do
+        size = size + #stream:readexactly(1000000)
+        sluice.sleep(0.1)
+      end
+      stream:shutdown()
+      assert.is_true(size + #stream:read_all() > 40000000)
+    end)
+  end)
+end)
+
 describe("the access log", function()
   it("has a line for each request", function()
     local lines = {}
@@ -412,6 +451,18 @@ describe("the access log", function()
       assert.equal(want[i], told)
       assert.is_true(tonumber(seconds) >= 0)
     end
+  end)
+
+  it("tells of requests that failed", function()
+    local app, lines = support.app(), {}
+    app:get("/fail", function() error "oops" end)
+    support.catch_stderr(function()
+      with_app(app, function(port)
+        ask(port, "GET /fail HTTP/1.1\nHost: a\n\n")
+      end, { access_log = function(line) lines[#lines + 1] = line end })
+    end)
+    assert.equal(1, #lines)
+    assert.matches('"GET /fail" 500', lines[1])
   end)
 
   it("goes to a file", function()

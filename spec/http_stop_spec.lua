@@ -203,7 +203,7 @@ describe("app:run", function()
       curl -d "some text" $URL/echo; echo
       curl -o /dev/null -w '%{http_code}\n' $URL/nothing
       curl $URL/slow/0.3 >$0.slow &
-      sleep 0.1; stop; status; wait; cat $0.slow; rm $0.slow
+      await begin; stop; status; wait; cat $0.slow; rm $0.slow
     ]])
     assert.equal("hello\nsome text\n404\nstatus 0\nslow", output)
     assert.equal("startup\nbegin\nshutdown\nend\ncleanup\nended true\n",
@@ -219,7 +219,7 @@ describe("app:run", function()
   plainly("cancels what outlasts the grace", function()
     local output, errors = session(PROGRAM, [[
       { curl $URL/slow/100; echo "curl $?"; } &
-      sleep 0.2; stop; status; wait
+      await begin; stop; status; wait
     ]])
     assert.matches("curl 52\n", output)
     assert.matches("status 0\n", output)
@@ -229,7 +229,7 @@ describe("app:run", function()
   plainly("ends at once at the second signal", function()
     local output = session(PROGRAM:gsub("grace = 1", "grace = 100"), [[
       curl $URL/slow/100 &
-      sleep 0.2; stop; sleep 0.1; stop; status
+      await begin; stop; await shutdown; stop; status
     ]])
     assert.equal("status 143\n", output)
   end)

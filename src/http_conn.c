@@ -257,8 +257,12 @@ static int advance(lua_State *L, struct sl_http_conn *conn,
 static int next_request(lua_State *L) {
   struct sl_http_conn *conn = sl_http_conn_check(L);
   struct sl_task *task = sl_wait_enter(L, conn->loop);
+  struct sl_stream *stream;
   if (sl_wait_must_pause(task))
     return sl_wait_pause_k(L, task, next_request);
+  stream = sl_http_stream_of(conn);
+  if (stream == NULL || stream->broken != 0)
+    return push_over(L, conn, 0, NULL);
   if (conn->state == SL_HTTP_ASKED || conn->state == SL_HTTP_SENDING)
     return luaL_error(L, "the request was not answered");
   if (conn->state == SL_HTTP_ANSWERED && !conn->parser.stream)

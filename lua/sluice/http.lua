@@ -9,6 +9,7 @@ local sluice = require "sluice"
 local router = require "sluice.http.router"
 local http_server = require "sluice.http.server"
 local http_test = require "sluice.http.test"
+local checkpoint = require("sluice.core").checkpoint
 
 local http = {}
 
@@ -202,6 +203,7 @@ end
 -- Waits.
 function App:serve(options)
   options = check_options(options, SERVE_OPTIONS, "serve")
+  checkpoint("serve")
   local server, message, code =
     http_server.start(self, dispatcher(self), options)
   if server and options.on_listen then

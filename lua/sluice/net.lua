@@ -138,6 +138,7 @@ local function by_family(addresses)
 end
 
 local function listen_any(host, port, options)
+  if options.tls then return nil, "TLS is not built in", "ENOTSUP" end
   local addresses, message, code = core.resolve(host, port)
   if not addresses then return nil, message, code end
   local server

@@ -124,7 +124,7 @@ local SCRIPT = [[
 : >$0.out
 %s $0.lua >$0.out 2>$0.err &
 PID=$!
-for _ in $(seq 100); do
+for _ in $(seq 300); do
   PORT=$(sed -n 's/^port //p' $0.out)
   [ -n "$PORT" ] && break
   kill -0 $PID 2>/dev/null || break
@@ -133,6 +133,9 @@ done
 URL=http://127.0.0.1:$PORT
 curl() { command curl -s -m 20 "$@"; }
 stop() { kill -TERM $PID; }
+await() { # WORD: until the server has written it to stderr
+  for _ in $(seq 300); do grep -q "$1" $0.err && break; sleep 0.02; done
+}
 status() { wait $PID; echo "status $?"; }
 %s
 kill -KILL $PID 2>/dev/null
@@ -149,7 +152,7 @@ local function read_file(path)
 end
 
 --- Runs a program that prints `port N`, and a shell script that talks to it
--- by $URL, $PORT, $PID, curl, stop and status.
+-- by $URL, $PORT, $PID, curl, stop, await and status.
 -- @return what the script prints, and what the server wrote to stderr
 function support.session(program, script)
   local path = os.tmpname()

@@ -13,6 +13,7 @@ local net = require "sluice.net"
 local answer = require "sluice.http.answer"
 local Request = require "sluice.http.request"
 local access_log = require "sluice.http.access_log"
+local checkpoint = require("sluice.core").checkpoint
 
 local Server = {}
 Server.__index = Server
@@ -57,7 +58,7 @@ local function describe(err)
 end
 
 -- Answers the request that failed. Returns whether the connection can go on.
-local function recover(conn, state, err)
+local function recover(server, conn, state, err)
   if sluice.is_cancelled(err) then sluice.sleep(0) end -- our own is raised
   local request = state.request
   log_error(("error in %s %s: %s"):format(
@@ -65,7 +66,8 @@ local function recover(conn, state, err)
     tostring(err)))
   if request then request._conn = nil end
   if conn:state() ~= "asked" then return false end
-  answer.send_status(conn, 500, "Internal Server Error")
+  local status = answer.send_status(conn, 500, "Internal Server Error")
+  if server.log then server.log(state, request, status) end
   return true
 end
 
@@ -81,7 +83,7 @@ local function serve_connection(server, stream)
   enter(server, conn)
   repeat
     local ok, err = xpcall(serve_requests, describe, server, conn, state)
-  until ok or not recover(conn, state, err)
+  until ok or not recover(server, conn, state, err)
 end
 
 -- The task of a connection.
@@ -190,6 +192,7 @@ end
 -- @param[opt] timeout in seconds
 -- @return true; or nil, "timeout"
 function Server:wait_closed(timeout)
+  checkpoint("wait_closed")
   return self.ended:wait(timeout)
 end
 
