@@ -264,6 +264,20 @@ describe("a timeout that is not closed", function()
     assert.equal(5, sluice.time())
   end)
 
+  it("fails its task when it passes, for all to see", function()
+    local reported = 0
+    local before = sluice.on_error(function() reported = reported + 1 end)
+    local task = sluice.create_task(function()
+      sluice.timeout(1)
+      sluice.sleep(5)
+    end)
+    sluice.sleep(2)
+    sluice.on_error(before)
+    assert.is_true(task:done())
+    assert.is_false(task:cancelled())
+    assert.equal(1, reported)
+  end)
+
   it("may be collected", function()
     sluice.create_task(function()
       for _ = 1, 200 do sluice.timeout(50) end

@@ -52,11 +52,14 @@ local function execute(command)
   return result
 end
 
+-- Runs a command on a file of the text; busted wants the name to end so.
 local function with_file(text, run)
-  local path = os.tmpname()
+  local name = os.tmpname()
+  local path = name .. ".lua"
   write(path, prelude .. text)
   local result = run(path)
   os.remove(path)
+  os.remove(name)
   return result
 end
 
@@ -64,6 +67,14 @@ end
 function process.lua(text)
   return with_file(text, function(path)
     return execute(quote(os.getenv "LUA" or "lua5.4") .. " " .. path)
+  end)
+end
+
+--- Runs busted on the text of a spec.
+function process.busted(text)
+  return with_file(text, function(path)
+    return execute("env -u LUA_WRAPPER tools/busted.sh -o plainTerminal "
+      .. path)
   end)
 end
 
