@@ -380,7 +380,7 @@ describe("Condition", function()
   end)
 
   describe("and cancellation", function()
-    it("takes the lock again before it raises", function() -- anyio 398
+    it("takes the lock again before it raises", function()
       local condition, locked = sluice.Condition(), nil
       local task = start(function()
         local _ <close> = condition:acquire()
@@ -477,7 +477,7 @@ describe("Condition", function()
       assert.same({ 2 }, log)
     end)
 
-    it("keeps no cancelled or timed-out waiter", function() -- anyio 1145
+    it("keeps no cancelled or timed-out waiter", function()
       local condition = sluice.Condition()
       local list = waiters(20, condition, {})
       tasks.cancel(table.unpack(list))

@@ -122,7 +122,7 @@ describe("Event", function()
     end)
   end)
 
-  it("wakes a waiter that is cancelled afterwards", function() -- anyio 947
+  it("wakes a waiter that is cancelled afterwards", function()
     local event, woken = sluice.Event(), false
     local task = start(function()
       woken = event:wait()
@@ -134,7 +134,7 @@ describe("Event", function()
     assert.is_true(woken)
   end)
 
-  it("keeps no cancelled or timed-out waiter", function() -- anyio 1145
+  it("keeps no cancelled or timed-out waiter", function()
     local event = sluice.Event()
     local list = tasks.start_each(50, function() event:wait() end)
     local timed = tasks.start_each(50, function() event:wait(1) end)

@@ -161,6 +161,7 @@ describe("Lock", function()
       assert.is_false(lock:locked())
     end)
 
+    -- anyio 798: the task waited for itself.
     it("raises when the task owns the lock already", function()
       local lock <close> = sluice.Lock():acquire()
       errors.raises_match("deadlock", function() lock:acquire() end)
@@ -306,7 +307,20 @@ describe("Lock", function()
       tasks.ends_cancelled(first)
     end)
 
-    it("keeps no cancelled waiter in its queue", function() -- anyio 1145
+    -- anyio 1145: whoever came next waited behind cancelled waiters.
+    it("is free for the next when all who waited are cancelled", function()
+      local lock = sluice.Lock()
+      lock:acquire()
+      local list = tasks.start_each(2, function() lock:acquire() end)
+      list[1]:cancel()
+      list[2]:cancel()
+      lock:release()
+      assert.equal(lock, lock:acquire(0))
+      lock:release()
+      tasks.cancel(table.unpack(list))
+    end)
+
+    it("keeps no cancelled waiter in its queue", function()
       local lock <close> = sluice.Lock():acquire()
       local list = tasks.start_each(100, function() lock:acquire() end)
       for _, task in ipairs(list) do task:cancel() end
@@ -314,6 +328,7 @@ describe("Lock", function()
       tasks.cancel(table.unpack(list))
     end)
 
+    -- anyio 398: cancelled on its way in, the task kept the lock.
     it("raises on entry of a cancelled task, and takes nothing", function()
       local lock = sluice.Lock()
       local task = start(function()
@@ -336,7 +351,7 @@ describe("Lock", function()
     end)
     after_each(function() sluice.on_error(nil) end)
 
-    it("is reported and passes on", function() -- trio 3035, anyio 798
+    it("is reported and passes on", function() -- trio 3035
       local lock = sluice.Lock()
       local culprit = sluice.create_task(function() lock:acquire() end)
       local heir = sluice.create_task(hold, lock, 0, {}, "heir")

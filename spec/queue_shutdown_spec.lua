@@ -167,7 +167,7 @@ local function ends_as_a_queue(class)
         tasks.ends_cancelled(first)
       end)
 
-      it("keeps no waiter that left", function() -- anyio 1145
+      it("keeps no waiter that left", function()
         local queue, empty = full_queue(1), new()
         local list = tasks.start_each(30, function(i) put(queue, i) end)
         local more = tasks.start_each(30, function() empty:get() end)
@@ -220,7 +220,7 @@ local function ends_as_a_queue(class)
         assert.same({ 3 }, queues.drain(queue))
       end)
 
-      it("on entry raises and has no effect", function() -- anyio 1170
+      it("on entry raises and has no effect", function()
         local queue, other = full_queue(1), new()
         local task = start(function()
           pcall(sluice.sleep, 9)

@@ -86,6 +86,7 @@ for _, class in ipairs { "Semaphore", "BoundedSemaphore" } do
       assert.same({ 1, 2, 3, 4, 5, 11, 12, 13, 14, 15 }, log)
     end)
 
+    -- anyio 1170: who did not wait got a permit that was another's.
     it("hands the permit over in the call to release", function()
       local semaphore, log = new(1), {}
       semaphore:acquire()
@@ -184,7 +185,7 @@ for _, class in ipairs { "Semaphore", "BoundedSemaphore" } do
     end)
 
     describe("and cancellation", function()
-      -- gh-90155, bpo-45997, anyio 387: the permit was lost.
+      -- gh-90155, anyio 387, anyio 947: the permit was lost.
       it("serves the next when the waiter it woke is cancelled", function()
         local semaphore, log = new(1), {}
         semaphore:acquire()
@@ -211,7 +212,7 @@ for _, class in ipairs { "Semaphore", "BoundedSemaphore" } do
         tasks.ends_cancelled(first)
       end)
 
-      it("keeps no cancelled waiter in its queue", function() -- anyio 1145
+      it("keeps no cancelled waiter in its queue", function()
         local semaphore = new(0)
         local list = tasks.start_each(100, function() semaphore:acquire() end)
         for _, task in ipairs(list) do task:cancel() end
