@@ -1,11 +1,10 @@
 -- The state is closed with everything in flight. Each program runs in a
 -- process of its own; under ASan, whose reports end it with another status.
 
-local program = require "spec.support.program"
+local process = require "spec.support.process"
 
 -- Tasks parked at everything there is, inside nested scopes; then the rest.
 local EVERYWHERE = [[
-  local sluice = require "sluice"
   sluice.on_error(function() end)
   local function everywhere()
     local queue, full = sluice.Queue(), sluice.PriorityQueue(1)
@@ -54,9 +53,10 @@ local EVERYWHERE = [[
 -- ends with `status`.
 local function closes(name, output, body, status)
   it("is clean when " .. name, function()
-    local written, ended = program.run(EVERYWHERE .. body)
-    assert.equal(output, written)
-    assert.equal(status or 0, ended)
+    local result = process.lua(EVERYWHERE .. body)
+    assert.equal("", result.stderr)
+    assert.equal(output, result.stdout)
+    assert.equal(status or 0, result.status)
   end)
 end
 
@@ -185,14 +185,15 @@ describe("closing the state", function()
     end))]])
 
   it("is clean when an error of a run ends the program", function()
-    local written, status = program.run(EVERYWHERE .. [[
+    local result = process.lua(EVERYWHERE .. [[
       local _ <close> = close_all()
       sluice.run(function()
         everywhere()
         error("oops", 0)
       end)]])
-    assert.matches("^closed\nlua[%d.]*: oops\n", written)
-    assert.equal(1, status)
+    assert.equal("closed\n", result.stdout)
+    assert.matches("^lua[%d.]*: oops\n", result.stderr)
+    assert.equal(1, result.status)
   end)
 
   closes("objects were used after a run that failed", "done\n", [[
@@ -240,7 +241,7 @@ describe("closing the state", function()
     last = setmetatable({}, { __gc = use })]])
 
   it("is clean when finalisers come after the library's", function()
-    program.writes("finalised\n", [[
+    local result = process.bare([[
       local sluice
       local calls = { "time", "stats", "all_tasks", "dump", "current_task",
         "traceback", "Queue", "Lock", "Event", "Future", "Heap", "Runner" }
@@ -260,22 +261,11 @@ describe("closing the state", function()
         sluice.sleep(0)
         os.exit(0, true)
       end)]])
-  end)
-
-  it("is clean when the module was opened twice", function()
-    program.writes("true\ttrue\n", [[
-      local first = require "sluice"
-      package.loaded["sluice"], package.loaded["sluice.core"] = nil, nil
-      local second = require "sluice"
-      collectgarbage()
-      collectgarbage()
-      print(first.run(function() return true end),
-        second.run(function() return true end))]])
+    assert.same({ stdout = "finalised\n", stderr = "", status = 0 }, result)
   end)
 
   it("is clean when the state is closed in a second run", function()
-    program.writes("", [[
-      local sluice = require "sluice"
+    process.prints("", [[
       for i = 1, 3 do
         sluice.Runner({ clock = "virtual" }):run(function()
           for _ = 1, 50 do sluice.create_task(sluice.sleep, 1) end
@@ -286,8 +276,7 @@ describe("closing the state", function()
   end)
 
   it("leaves the loop sound when a task swallows everything", function()
-    local written, status = program.run([[
-      local sluice = require "sluice"
+    local result = process.lua([[
       warn "@off"
       local barrier, swallowed = sluice.Barrier(2), 0
       for seed = 1, 3 do
@@ -305,7 +294,8 @@ describe("closing the state", function()
       end
       assert(swallowed > 0)
       print "done"]])
-    assert.matches("dropped.*done\n$", written)
-    assert.equal(0, status)
+    assert.matches("dropped", result.stderr)
+    assert.equal("done\n", result.stdout)
+    assert.equal(0, result.status)
   end)
 end)

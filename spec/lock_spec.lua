@@ -1,5 +1,5 @@
 local errors = require "spec.support.errors"
-local program = require "spec.support.program"
+local process = require "spec.support.process"
 local sluice = require "sluice"
 local tasks = require "spec.support.tasks"
 local testing = require "sluice.testing"
@@ -11,7 +11,6 @@ local raises, start = errors.raises, tasks.start
 -- only a third, which then tries to acquire, could find.
 local function circle(body)
   return ([[
-    local sluice = require "sluice"
     local testing = require "sluice.testing"
     testing.run(function()
       sluice.on_error(function() end)
@@ -427,7 +426,7 @@ describe("Lock", function()
     end)
 
     plainly("that a time-out of a condition closes hangs nobody", function()
-      program.writes("ended\n", circle([[
+      process.prints("ended\n", circle([[
         first = sluice.create_task(function()
           a:acquire()
           local condition <close> = sluice.Condition(b):acquire()
@@ -442,7 +441,7 @@ describe("Lock", function()
     end)
 
     plainly("that a moved deadline closes hangs nobody", function()
-      program.writes("ended\n", circle([[
+      process.prints("ended\n", circle([[
         first = sluice.create_task(function()
           local _ <close> = sluice.timeout(10)
           limit = _
@@ -470,8 +469,7 @@ describe("Lock", function()
     end)
 
     plainly("after a finaliser saved it leaves the task alone", function()
-      program.writes("done\n", [[
-        local sluice = require "sluice"
+      process.prints("done\n", [[
         sluice.on_error(function() end)
         setmetatable({ sluice.Lock() }, { __gc = function(t) saved = t[1] end })
         collectgarbage()

@@ -6,6 +6,8 @@
 -- process of ours never inherits that a signal is ignored, as the processes
 -- of a shell in the background do.
 
+local assert = require "luassert"
+
 local process = {}
 
 -- os.execute ignores SIGINT while it waits, so the signal goes by popen.
@@ -56,7 +58,7 @@ end
 local function with_file(text, run)
   local name = os.tmpname()
   local path = name .. ".lua"
-  write(path, prelude .. text)
+  write(path, text)
   local result = run(path)
   os.remove(path)
   os.remove(name)
@@ -65,14 +67,28 @@ end
 
 --- Runs the program by lua. Returns { status =, stdout =, stderr = }.
 function process.lua(text)
+  return process.bare(prelude .. text)
+end
+
+--- As `lua`, with nothing put before the program.
+function process.bare(text)
   return with_file(text, function(path)
     return execute(quote(os.getenv "LUA" or "lua5.4") .. " " .. path)
   end)
 end
 
+--- Checks that the program ends with status 0, writes `output` to stdout and
+-- nothing to stderr.
+function process.prints(output, text)
+  local result = process.bare(prelude .. text)
+  assert.equal("", result.stderr)
+  assert.equal(output, result.stdout)
+  assert.equal(0, result.status)
+end
+
 --- Runs busted on the text of a spec.
 function process.busted(text)
-  return with_file(text, function(path)
+  return with_file(prelude .. text, function(path)
     return execute("env -u LUA_WRAPPER tools/busted.sh -o plainTerminal "
       .. path)
   end)
@@ -80,7 +96,7 @@ end
 
 --- Runs the program as a script under the launcher.
 function process.sluice(text)
-  return with_file(text, function(path)
+  return with_file(prelude .. text, function(path)
     return execute("bin/sluice " .. path)
   end)
 end
