@@ -49,6 +49,48 @@ local EVERYWHERE = [[
   end
 ]]
 
+-- An object that is there before the library: its finaliser comes last.
+local FINALISED_LAST = [[
+  local sluice
+  local calls = { "time", "stats", "all_tasks", "dump", "current_task",
+    "traceback", "Queue", "Lock", "Event", "Future", "Heap", "Runner" }
+  kept = setmetatable({}, { __gc = function()
+    for _, name in ipairs(calls) do pcall(sluice[name]) end
+    pcall(sluice.run, print)
+    pcall(sluice.create_task, print)
+    queue:put_nowait(2)
+    event:set()
+    print "finalised"
+  end })
+  sluice = require "sluice"
+  queue, event = sluice.Queue(), sluice.Event()
+  sluice.run(function()
+    sluice.create_task(queue.get, queue)
+    sluice.create_task(event.wait, event)
+    sluice.sleep(0)
+    os.exit(0, true)
+  end)]]
+
+-- A task that gives in to nothing, in three runs.
+local SWALLOWING = [[
+  warn "@off"
+  local barrier, swallowed = sluice.Barrier(2), 0
+  for seed = 1, 3 do
+    sluice.Runner({ clock = "virtual", seed = seed }):run(function()
+      sluice.create_task(sluice.shield, function()
+        while true do
+          pcall(barrier.wait, barrier)
+          swallowed = swallowed + 1
+        end
+      end)
+      sluice.sleep(1)
+    end)
+    assert(sluice.stats().ready == 0 and sluice.stats().tasks == 0)
+    assert(barrier:n_waiting() == 0)
+  end
+  assert(swallowed > 0)
+  print "done"]]
+
 -- A test that a program which begins with EVERYWHERE writes `output` and
 -- ends with `status`.
 local function closes(name, output, body, status)
@@ -241,27 +283,8 @@ describe("closing the state", function()
     last = setmetatable({}, { __gc = use })]])
 
   it("is clean when finalisers come after the library's", function()
-    local result = process.bare([[
-      local sluice
-      local calls = { "time", "stats", "all_tasks", "dump", "current_task",
-        "traceback", "Queue", "Lock", "Event", "Future", "Heap", "Runner" }
-      kept = setmetatable({}, { __gc = function()
-        for _, name in ipairs(calls) do pcall(sluice[name]) end
-        pcall(sluice.run, print)
-        pcall(sluice.create_task, print)
-        queue:put_nowait(2)
-        event:set()
-        print "finalised"
-      end })
-      sluice = require "sluice"
-      queue, event = sluice.Queue(), sluice.Event()
-      sluice.run(function()
-        sluice.create_task(queue.get, queue)
-        sluice.create_task(event.wait, event)
-        sluice.sleep(0)
-        os.exit(0, true)
-      end)]])
-    assert.same({ stdout = "finalised\n", stderr = "", status = 0 }, result)
+    assert.same({ stdout = "finalised\n", stderr = "", status = 0 },
+      process.bare(FINALISED_LAST))
   end)
 
   it("is clean when the state is closed in a second run", function()
@@ -276,24 +299,7 @@ describe("closing the state", function()
   end)
 
   it("leaves the loop sound when a task swallows everything", function()
-    local result = process.lua([[
-      warn "@off"
-      local barrier, swallowed = sluice.Barrier(2), 0
-      for seed = 1, 3 do
-        sluice.Runner({ clock = "virtual", seed = seed }):run(function()
-          sluice.create_task(sluice.shield, function()
-            while true do
-              pcall(barrier.wait, barrier)
-              swallowed = swallowed + 1
-            end
-          end)
-          sluice.sleep(1)
-        end)
-        assert(sluice.stats().ready == 0 and sluice.stats().tasks == 0)
-        assert(barrier:n_waiting() == 0)
-      end
-      assert(swallowed > 0)
-      print "done"]])
+    local result = process.lua(SWALLOWING)
     assert.matches("dropped", result.stderr)
     assert.equal("done\n", result.stdout)
     assert.equal(0, result.status)
