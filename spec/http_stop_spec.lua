@@ -1,4 +1,5 @@
 local http = require "sluice.http"
+local process = require "spec.support.process"
 local sluice = require "sluice"
 local sockets = require "spec.support.sockets"
 local support = require "spec.support.http"
@@ -280,9 +281,8 @@ end)
 
 describe("lua_close", function()
   plainly("is clean while requests are in work", function()
-    local program = require "spec.support.program"
-    program.writes("", [[
-      local sluice, http = require "sluice", require "sluice.http"
+    process.prints("", [[
+      local http = require "sluice.http"
       local net = require "sluice.net"
       sluice.run(function()
         local app = http.App()

@@ -1,6 +1,6 @@
 local errors = require "spec.support.errors"
 local net = require "sluice.net"
-local program = require "spec.support.program"
+local process = require "spec.support.process"
 local sluice = require "sluice"
 local sockets = require "spec.support.sockets"
 local tasks = require "spec.support.tasks"
@@ -263,6 +263,8 @@ describe("a Unix socket", function()
   it("is served and connected to", function()
     local path = temporary_path()
     local server <close> = assert(net.serve_unix(function(stream)
+      assert.same({ "", n = 1 }, table.pack(stream:peername()))
+      assert.same({ path, n = 1 }, table.pack(stream:sockname()))
       stream:write(stream:readline() .. "!\n")
     end, path))
     assert.same({ path, n = 1 }, table.pack(server:sockname()))
@@ -307,8 +309,8 @@ end)
 
 describe("lua_close", function()
   plainly("is clean with everything in flight", function()
-    program.writes("", [[
-      local sluice, net = require "sluice", require "sluice.net"
+    process.prints("", [[
+      local net = require "sluice.net"
       local big = ("x"):rep(5000000)
       sluice.run(function()
         local server = net.serve(function(stream)
@@ -332,8 +334,8 @@ describe("lua_close", function()
   end)
 
   plainly("is clean when streams outlive their run", function()
-    program.writes("true\n", [[
-      local sluice, net = require "sluice", require "sluice.net"
+    process.prints("true\n", [[
+      local net = require "sluice.net"
       local kept = {}
       sluice.run(function()
         local server = net.serve(function(stream)

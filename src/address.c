@@ -3,8 +3,12 @@
 */
 #include "address.h"
 
+#include <errno.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 
 /* -- pushing -- */
 
@@ -35,14 +39,25 @@ static int push_tcp(lua_State *L, uv_tcp_t *tcp, enum sl_address_end end) {
   return error < 0 ? sl_fail_uv(L, error) : push_inet(L, &address);
 }
 
+/* Not by libuv, which reads a name that is not there when the peer has none. */
 static int push_pipe(lua_State *L, uv_pipe_t *pipe,
                      enum sl_address_end end) {
-  char path[256];
-  size_t len = sizeof path;
-  int error = end == SL_PEER_ADDRESS ? uv_pipe_getpeername(pipe, path, &len)
-                                     : uv_pipe_getsockname(pipe, path, &len);
+  struct sockaddr_un address;
+  struct sockaddr *any = (struct sockaddr *)&address;
+  socklen_t len = sizeof address;
+  size_t head = offsetof(struct sockaddr_un, sun_path), n;
+  uv_os_fd_t fd;
+  int error = uv_fileno((uv_handle_t *)pipe, &fd);
   if (error < 0) return sl_fail_uv(L, error);
-  lua_pushlstring(L, path, len);
+  memset(&address, 0, sizeof address);
+  error = end == SL_PEER_ADDRESS ? getpeername(fd, any, &len)
+                                 : getsockname(fd, any, &len);
+  if (error < 0) return sl_fail_uv(L, uv_translate_sys_error(errno));
+  n = len > head ? len - head : 0;
+  if (n > sizeof address.sun_path) n = sizeof address.sun_path;
+  /* A path ends at its zero; a name of Linux that is no path begins so. */
+  if (n > 0 && address.sun_path[0] != 0) n = strnlen(address.sun_path, n);
+  lua_pushlstring(L, address.sun_path, n);
   return 1;
 }
 
