@@ -429,14 +429,56 @@ local function behaves_as_a_queue(class)
       queues.check_idle(queue)
     end)
 
-    plainly("can be filled and emptied by finalisers", function()
-      local queue = new()
-      for _ = 1, 200 do
-        setmetatable({}, { __gc = function() queue:put_nowait(1) end })
-      end
-      for i = 1, 1000 do queue:put_nowait(i) end
-      collectgarbage()
-      assert.equal(1200, #queues.drain(queue))
+    describe("with a finaliser that runs when memory is taken", function()
+      plainly("and fills it, loses nothing", function()
+        local queue = new()
+        for i = 1, 16 do queue:put_nowait(i) end
+        assert.is_true(queues.finalising(function()
+          for i = 1, 100 do queue:put_nowait(i + 0.5) end
+        end, queue.put_nowait, queue, 17))
+        queues.check(queue)
+        assert.equal(117, #queues.drain(queue))
+      end)
+
+      plainly("and fills it up, never holds too many", function()
+        local queue = new(17)
+        for i = 1, 16 do queue:put_nowait(i) end
+        local done, why = queues.finalising(function()
+          queue:put_nowait(0)
+        end, queue.put_nowait, queue, 17)
+        assert.same({ nil, "full" }, { done, why })
+        assert.equal(17, #queue)
+      end)
+
+      it("and makes room, does not wait", function()
+        local queue = full_queue(1)
+        assert.is_true(queues.finalising(function()
+          queue:get_nowait()
+        end, put, queue, 2))
+        queues.check(queue)
+      end)
+
+      it("and shuts it down, raises", function()
+        local queue = full_queue(1)
+        local err = queues.finalising(function()
+          queue:shutdown()
+        end, errors.of, put, queue, 2)
+        assert.matches("shut down", err)
+        queues.check_idle(queue)
+      end)
+
+      it("and cancels the task, raises that", function()
+        local queue, err = full_queue(1), nil
+        local task = start(function()
+          local task = sluice.current_task()
+          err = queues.finalising(function()
+            task:cancel()
+          end, errors.of, put, queue, 2)
+        end)
+        task:pawait(1)
+        assert.is_true(sluice.is_cancelled(err))
+        queues.check_idle(queue)
+      end)
     end)
   end)
 end

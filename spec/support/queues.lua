@@ -50,6 +50,19 @@ function queues.check(queue, done, dropped)
   assert.is_true(stats.high_water >= stats.size)
 end
 
+--- Calls fn(...), in which the first allocation runs `finalise` as a
+-- finaliser. Returns what fn returns.
+function queues.finalising(finalise, fn, ...)
+  local mode = collectgarbage("generational")
+  collectgarbage()
+  collectgarbage("stop")
+  setmetatable({}, { __gc = finalise })
+  collectgarbage("restart")
+  local results = table.pack(fn(...))
+  collectgarbage(mode)
+  return table.unpack(results, 1, results.n)
+end
+
 --- Checks that nobody waits at the queue any more.
 function queues.check_idle(queue)
   local stats = queue:stats()
