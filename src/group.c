@@ -245,6 +245,8 @@ static int k_exit(lua_State *L, int status, lua_KContext ctx) {
 static int k_body(lua_State *L, int status, lua_KContext ctx) {
   struct sl_group *group = (struct sl_group *)ctx;
   struct sl_task *task = group->body;
+  if (task == NULL) /* its task was dropped */
+    return luaL_error(L, "a task's coroutine cannot be resumed by hand");
   task->loop->tasks->hooks.unwind(task, &group->scope);
   if (status != LUA_OK && status != LUA_YIELD) {
     group->body_cancelled = sl_cancel_own(L, task, -1);

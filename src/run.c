@@ -59,27 +59,16 @@ static bool settled(struct sl_loop *loop) {
 
 /* -- a run -- */
 
-static void withdraw_scheduled(struct sl_task *task, void *arg) {
-  (void)arg;
-  if (task->state == SL_NEW && !sl_link_linked(&task->link))
-    sl_task_withdraw(task);
-}
-
-static void drop(struct sl_task *task, void *arg) {
-  (void)arg;
-  if (task->state != SL_ENDED) sl_task_drop(task);
-}
-
 /* Main has ended: cancels what is left and runs until it has ended. */
 static void end_tasks(struct sl_loop *loop) {
   struct sl_tasks *tasks = loop->tasks;
   if (tasks->live == 0) return;
-  sl_task_each(loop, withdraw_scheduled, NULL, tasks->L);
+  sl_task_withdraw_scheduled(loop);
   sl_cancel_scope(loop, &tasks->root, SL_FOR_RUN_END);
   if (sl_loop_run(loop, &tasks->live)) return;
   fprintf(stderr, "sluice: %u tasks could not be ended and are dropped\n",
           (unsigned)tasks->live);
-  sl_task_each(loop, drop, NULL, tasks->L);
+  sl_task_drop_all(loop);
 }
 
 static void begin(lua_State *L, struct sl_loop *loop) {

@@ -37,11 +37,8 @@ static struct sl_scope *at(struct sl_link *link) {
   return sl_container(link, struct sl_scope, link);
 }
 
-/* The scope after `scope` in the tree below `top`, parents first, without
-   what is below `scope` unless `down`; NULL at the end. Walks by the links
-   alone: a tree may be deeper than C's stack. */
-static struct sl_scope *following(struct sl_scope *scope,
-                                  struct sl_scope *top, bool down) {
+struct sl_scope *sl_scope_following(struct sl_scope *scope,
+                                    struct sl_scope *top, bool down) {
   if (down && !sl_list_empty(&scope->children))
     return at(scope->children.next);
   while (scope != top) {
@@ -64,7 +61,7 @@ bool sl_scope_cancel(struct sl_scope *scope,
       next->effective = true;
       deliver(next);
     }
-    next = following(next, scope, enters);
+    next = sl_scope_following(next, scope, enters);
   }
   return true;
 }

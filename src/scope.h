@@ -51,6 +51,12 @@ void sl_scope_fini(struct sl_scope *scope);
 bool sl_scope_cancel(struct sl_scope *scope,
                      void (*deliver)(struct sl_scope *));
 
+/* The scope after `scope` in the tree below `top`, parents first, without
+   what is below `scope` unless `down`; NULL at the end. Walks by the links
+   alone: a tree may be deeper than C's stack. */
+struct sl_scope *sl_scope_following(struct sl_scope *scope,
+                                    struct sl_scope *top, bool down);
+
 /* The outermost scope that is cancelled itself and reaches `scope`, which
    must be effective: an inner deadline does not hide a cancellation from
    outside. */

@@ -13,6 +13,7 @@
 #include "await.h"
 #include "barrier.h"
 #include "condition.h"
+#include "corolib.h"
 #include "dump.h"
 #include "event.h"
 #include "future.h"
@@ -49,6 +50,8 @@ static int collect_loop(lua_State *L) {
   sl_thread_stop(L, loop);
   sl_loop_close(loop);
   sl_thread_free(L, loop);
+  loop->running = false;
+  loop->current = NULL;
   sl_tasks_free(L, loop);
   sl_clock_free(L, loop);
   return 0;
@@ -62,12 +65,14 @@ static struct sl_loop *new_loop(lua_State *L) {
   *box = loop;
   lua_rotate(L, -2, 1);
   lua_setiuservalue(L, -2, 1);
-  if (!sl_loop_open(loop)) luaL_error(L, "cannot make the event loop");
+  loop->closed = true;
   lua_createtable(L, 0, 1);
   lua_pushcfunction(L, collect_loop);
   lua_setfield(L, -2, "__gc");
   lua_setmetatable(L, -2);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &box_key);
+  /* What it opens has a finaliser by now. */
+  if (!sl_loop_open(loop)) luaL_error(L, "cannot make the event loop");
   return loop;
 }
 
@@ -79,6 +84,7 @@ int luaopen_sluice_core(lua_State *L) {
   lua_newtable(L);
   sl_clock_open(L, loop);
   sl_tasks_open(L, loop);
+  sl_corolib_open(L);
   sl_cancel_open(L, loop);
   sl_wait_open(L, loop);
   sl_timeout_open(L, loop);

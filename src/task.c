@@ -1,7 +1,7 @@
 /*
 ** task.c: see task.h.
 **
-** A coroutine starts `body` with the task, the message handler, the
+** A coroutine starts sl_task_body with the task, the message handler, the
 ** function and its arguments on its stack, and ends when it returns;
 ** then it goes back to the pool. What may throw (results that need a table,
 ** reports) happens there, inside the coroutine; what comes after, in
@@ -9,7 +9,6 @@
 */
 #include "task.h"
 
-#include <lualib.h>
 #include <string.h>
 
 enum { MAX_SOURCES = 4096, SELF = 1, HANDLER, FUNCTION };
@@ -131,47 +130,6 @@ void sl_task_push(lua_State *L, const struct sl_task *task) {
   sl_pool_push_anchors(L, &task->loop->tasks->pool);
   lua_rawgeti(L, -1, (lua_Integer)task->slot);
   lua_remove(L, -2);
-}
-
-/* -- coroutines in the wrong hands -- */
-
-static int body(lua_State *L);
-
-/* Whether `co` runs a task: its outermost function is ours. */
-static bool runs_task(lua_State *co) {
-  lua_Debug ar;
-  int level = 0;
-  bool ours;
-  if (lua_status(co) != LUA_YIELD || !lua_checkstack(co, 1)) return false;
-  while (lua_getstack(co, level + 1, &ar)) level++;
-  if (!lua_getstack(co, level, &ar) || !lua_getinfo(co, "f", &ar))
-    return false;
-  ours = lua_tocfunction(co, -1) == body;
-  lua_pop(co, 1);
-  return ours;
-}
-
-/* coroutine.close(co), but not of a task's: what the task waits at is kept
-   by its stack, and it would not be told. */
-static int close_coroutine(lua_State *L) {
-  lua_State *co = lua_tothread(L, 1);
-  if (co != NULL && co != L && runs_task(co))
-    return luaL_error(L, "cannot close a task's coroutine: cancel the task");
-  lua_settop(L, 1);
-  lua_pushvalue(L, lua_upvalueindex(1));
-  lua_insert(L, 1);
-  lua_call(L, 1, LUA_MULTRET);
-  return lua_gettop(L);
-}
-
-static void guard_close(lua_State *L) {
-  int top = lua_gettop(L);
-  if (lua_getglobal(L, LUA_COLIBNAME) == LUA_TTABLE &&
-      lua_getfield(L, -1, "close") == LUA_TFUNCTION) {
-    lua_pushcclosure(L, close_coroutine, 1);
-    lua_setfield(L, -2, "close");
-  }
-  lua_settop(L, top);
 }
 
 /* -- names -- */
@@ -361,7 +319,7 @@ static int k_body(lua_State *L, int status, lua_KContext ctx) {
   return 0;
 }
 
-static int body(lua_State *L) {
+int sl_task_body(lua_State *L) {
   struct sl_task *task = lua_touserdata(L, SELF);
   int status;
   status = lua_pcallk(L, lua_gettop(L) - FUNCTION, LUA_MULTRET, HANDLER,
@@ -386,7 +344,7 @@ static bool load(struct sl_tasks *tasks, struct sl_task *task) {
     lua_pushliteral(L, "not enough memory");
     return false;
   }
-  lua_pushcfunction(co, body);
+  lua_pushcfunction(co, sl_task_body);
   lua_rawgeti(L, tasks->pool.anchors, (lua_Integer)task->slot);
   lua_xmove(L, co, 1);
   lua_pushcfunction(co, sl_task_traceback);
@@ -466,11 +424,12 @@ void sl_task_withdraw(struct sl_task *task) {
   }
 }
 
-void sl_task_drop(struct sl_task *task) {
+/* Ends a task that cannot be ended by raising in it. */
+static void drop(struct sl_task *task) {
   struct sl_tasks *tasks = task->loop->tasks;
-  if (task->state == SL_PARKED)
-    sl_link_unlink(&task->link);
-  else if (sl_link_linked(&task->link))
+  /* What it waits at is told, as by any other end of a wait. */
+  if (task->state == SL_PARKED) sl_task_abandon(task, SL_DEADLOCKED);
+  if (task->state != SL_PARKED && sl_link_linked(&task->link))
     sl_loop_unready(task->loop, &task->link);
   sl_clock_disarm(task->loop, &task->deadline);
   lua_pushliteral(tasks->L, "dropped");
@@ -556,15 +515,42 @@ void sl_task_each(struct sl_loop *loop,
                   void (*fn)(struct sl_task *task, void *arg), void *arg,
                   lua_State *L) {
   struct sl_tasks *tasks = loop->tasks;
+  struct sl_scope *top = &tasks->root, *scope = top;
+  tasks->walked = true;
   sl_pool_push_anchors(L, &tasks->pool);
-  for (uint32_t slot = 1; slot <= tasks->pool.nslots; slot++) {
-    lua_rawgeti(L, -1, (lua_Integer)slot);
-    struct sl_task *task = sl_test(L, -1, &sl_task_class);
-    if (task != NULL && task->state != SL_ENDED && !task->withdrawn)
-      fn(task, arg);
+  while ((scope = sl_scope_following(scope, top, true)) != NULL) {
+    struct sl_task *task = scope->task;
+    if (task == NULL || scope != &task->root || task->withdrawn) continue;
+    lua_rawgeti(L, -1, (lua_Integer)task->slot);
+    fn(task, arg);
     lua_pop(L, 1);
   }
   lua_pop(L, 1);
+  tasks->walked = false;
+}
+
+/* A scheduled call hangs on the run's own scope, and has no children. */
+void sl_task_withdraw_scheduled(struct sl_loop *loop) {
+  struct sl_scope *root = &loop->tasks->root;
+  struct sl_link *at = root->children.next, *next;
+  for (; at != &root->children; at = next) {
+    struct sl_task *task = sl_container(at, struct sl_scope, link)->task;
+    next = at->next;
+    if (task != NULL && task->state == SL_NEW &&
+        !sl_link_linked(&task->link))
+      sl_task_withdraw(task);
+  }
+}
+
+void sl_task_drop_all(struct sl_loop *loop) {
+  struct sl_tasks *tasks = loop->tasks;
+  for (uint32_t slot = 1; slot <= tasks->pool.nslots; slot++) {
+    struct sl_task *task;
+    lua_rawgeti(tasks->L, tasks->pool.anchors, (lua_Integer)slot);
+    task = sl_test(tasks->L, -1, &sl_task_class);
+    if (task != NULL && task->state != SL_ENDED) drop(task);
+    lua_pop(tasks->L, 1);
+  }
 }
 
 /* -- opening -- */
@@ -580,7 +566,6 @@ void sl_tasks_open(lua_State *L, struct sl_loop *loop) {
   lua_pushlightuserdata(L, loop);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &loop_key);
   open_names(L);
-  guard_close(L);
   sl_link_init(&tasks->settlers);
   loop->hooks.drain = drain;
 }

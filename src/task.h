@@ -180,9 +180,12 @@ void sl_task_launch(struct sl_task *task);
 /* A NEW task will end without having run. */
 void sl_task_withdraw(struct sl_task *task);
 
-/* Ends a task that cannot be ended by raising in it: it swallows every
-   cancellation and everything it waits for is lost. */
-void sl_task_drop(struct sl_task *task);
+/* Withdraws the scheduled calls that are not due yet. */
+void sl_task_withdraw_scheduled(struct sl_loop *loop);
+
+/* Ends the tasks that cannot be ended by raising in them: they swallow every
+   cancellation and everything they wait for is lost. */
+void sl_task_drop_all(struct sl_loop *loop);
 
 /* Pushes the userdata of a live task. */
 void sl_task_push(lua_State *L, const struct sl_task *task);
@@ -207,12 +210,16 @@ int sl_task_push_outcome(lua_State *L, struct sl_task *task, int index);
 /* As above, the error is pushed instead; returns 1. */
 int sl_task_push_values(lua_State *L, struct sl_task *task, int index);
 
+/* What each task's coroutine runs. */
+int sl_task_body(lua_State *L);
+
 /* The message handler of every protected call under which a task's code
    runs: keeps the traceback of the first raise with the task. Push with
    lua_pushcfunction. */
 int sl_task_traceback(lua_State *L);
 
-/* Calls fn for each live task, in order of slots. */
+/* Calls fn for each live task, parents before children, with its userdata
+   on the top of L. fn may wake tasks, not end them. */
 void sl_task_each(struct sl_loop *loop,
                   void (*fn)(struct sl_task *task, void *arg), void *arg,
                   lua_State *L);

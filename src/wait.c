@@ -163,9 +163,14 @@ int sl_wait_yield_k(lua_State *L, struct sl_task *task, lua_KFunction k) {
   return yield_k(L, task, k);
 }
 
+static SL_COLD void refuse_hand(lua_State *L) {
+  luaL_error(L, "a task's coroutine cannot be resumed by hand");
+}
+
 int sl_wait_park_k(lua_State *L, struct sl_task *task, struct sl_link *list,
                    const struct sl_wait_kind *kind, void *object,
                    uint64_t timeout_ns, lua_KFunction k) {
+  if (sl_unlikely(task->state != SL_RUNNING)) refuse_hand(L);
   task->woken = SL_NOT_WOKEN;
   task->kind = kind;
   task->object = object;

@@ -19,7 +19,7 @@ local LAYERS = {
   { "cancel" },
   { "wait" },
   { "await", "future", "group", "timeout", "dump", "run", "signal", "thread",
-    "pack" },
+    "pack", "corolib" },
   { "lock", "semaphore", "event", "condition", "barrier" },
   { "ring", "prio", "queue", "queue_impl", "queue_info", "heapobj" },
   { "handle", "address", "stream", "stream_io", "connect", "net" },
