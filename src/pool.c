@@ -109,6 +109,14 @@ void sl_pool_shrank(struct sl_pool *pool, uint32_t live) {
   }
 }
 
+void sl_pool_trim(struct sl_pool *pool) {
+  bool huge = pool->nrest >= HUGE_CROWD;
+  while (pool->nrest > MIN_REST)
+    sl_pool_release_slot(pool, pool->rest[--pool->nrest].slot);
+  pool->crowd = 0;
+  if (huge) lua_gc(pool->L, LUA_GCCOLLECT);
+}
+
 void sl_pool_open(lua_State *L, struct sl_pool *pool) {
   pool->rest = sl_realloc(L, NULL, 0, MIN_REST * sizeof *pool->rest);
   if (pool->rest == NULL) luaL_error(L, "not enough memory");

@@ -66,4 +66,8 @@ static inline void sl_pool_grew(struct sl_pool *pool, uint32_t live) {
 }
 void sl_pool_shrank(struct sl_pool *pool, uint32_t live);
 
+/* A run has ended: leaves all but a few coroutines to the collector, whose
+   every cycle would look at them. */
+void sl_pool_trim(struct sl_pool *pool);
+
 #endif
