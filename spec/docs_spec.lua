@@ -1,7 +1,7 @@
 -- The examples of the README and of the manual: every Lua block compiles,
 -- and one marked `<!-- run -->` prints the block that follows it.
 
-local program = require "spec.support.program"
+local process = require "spec.support.process"
 
 local documents = {}
 
@@ -45,7 +45,7 @@ describe("an example", function()
       end
       if block.run then
         it(name .. "prints what the document says", function()
-          program.writes(all[i + 1].text, block.text)
+          process.prints(all[i + 1].text, block.text)
         end)
       end
     end

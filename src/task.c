@@ -201,7 +201,9 @@ static void keep_results(lua_State *L, struct sl_task *task) {
 /* Keeps the error on the top of the coroutine's stack. Its traceback is in
    the second user value if the first holds the same error. */
 static void keep_error(lua_State *L, struct sl_task *task) {
-  bool own = task->loop->tasks->hooks.own_cancel(L, task, -1);
+  /* The cancellation of a scope that was left open is not the task's. */
+  bool own = task->root.effective &&
+             task->loop->tasks->hooks.own_cancel(L, task, -1);
   lua_getiuservalue(L, SELF, 1);
   if (!lua_rawequal(L, -1, -2)) {
     lua_pushnil(L);

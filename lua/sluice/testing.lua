@@ -139,11 +139,11 @@ local function leftovers(handles)
   if left > 0 then return left .. " handle(s) left open" end
 end
 
--- Runs fn under a timeout. The watchdog, armed before it, sees who waits for
--- what when the time is up.
+-- Runs fn under a timeout. The watchdog, a moment before it, sees who waits
+-- for what when the time is up.
 local function within(timeout, fn)
   local seen
-  local watchdog = sluice.call_later(timeout, function()
+  local watchdog = sluice.call_later(timeout * (1 - 1e-9), function()
     seen = sluice.dump()
   end)
   local done = sluice.wait_for(timeout, function()
