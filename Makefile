@@ -49,6 +49,7 @@ bench: ## measure against raw C, asyncio, cqueues and Go
 	@tools/setup.sh --bench
 	@$(MAKE) build
 	bench/run.sh
+	bench/http/run.sh
 
 asan: ## C tests and specs under address, leak and undefined sanitizers
 	@cmake --preset asan --log-level=WARNING >/dev/null

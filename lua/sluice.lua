@@ -12,6 +12,7 @@ local core = require "sluice.core"
 local sluice = {}
 local internal = {
   watch = true, is_task = true, has_failed = true, checkpoint = true,
+  report = true,
 }
 for name, value in pairs(core) do
   if not internal[name] then sluice[name] = value end
@@ -138,6 +139,13 @@ local function owning(tasks, body, ...)
   error(results[2], 0)
 end
 
+-- Errors after the first are nobody's: they are told to on_error.
+local function report_others(tasks, first)
+  for _, task in ipairs(distinct(tasks)) do
+    if task ~= first then core.report(task) end
+  end
+end
+
 local function outcomes(tasks)
   local results, errors = {}, {}
   for i, task in ipairs(tasks) do
@@ -153,8 +161,8 @@ end
 -- caller's own cancellation
 -- @return a list of first results in the list's order; with `return_errors`
 -- the results and the errors, each at its place in the list
--- Raises the first error, after the others were cancelled and have ended.
--- Waits.
+-- Raises the first error, after the others were cancelled and have ended;
+-- what else they raised is told to `sluice.on_error`. Waits.
 function sluice.gather(list, options)
   options = check_options(options, 2, "gather")
   check_all(list, "gather")
@@ -165,6 +173,7 @@ function sluice.gather(list, options)
   if failed then
     local ok, err = pcall(cancel_and_await, tasks, "another task failed")
     if not ok then error(err, 0) end
+    report_others(tasks, failed)
     return failed:await()
   end
   local results, errors = sluice.shield(outcomes, tasks)

@@ -82,6 +82,17 @@ static int on_error(lua_State *L) {
   return 1;
 }
 
+/* report(task): for the Lua layer: tells of an ended task's error. */
+static int report(lua_State *L) {
+  struct sl_task *task = sl_check(L, 1, &sl_task_class);
+  lua_settop(L, 1);
+  if (task->state != SL_ENDED || task->end != SL_FAILED) return 0;
+  lua_getiuservalue(L, 1, 1);
+  lua_getiuservalue(L, 1, 2);
+  sl_report(L, task, 1);
+  return 0;
+}
+
 static bool awaited(const struct sl_task *task) {
   return task == task->loop->tasks->main ||
          !sl_list_empty(&task->awaiters) || !sl_list_empty(&task->watches);
@@ -122,8 +133,8 @@ static void slow(struct sl_loop *loop, struct sl_task *task, uint64_t ns) {
 }
 
 void sl_report_open(lua_State *L, struct sl_loop *loop) {
-  static const luaL_Reg functions[] = {{"on_error", on_error},
-                                       {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+      {"on_error", on_error}, {"report", report}, {NULL, NULL}};
   sl_setfuncs(L, loop, functions);
   loop->tasks->hooks.ending = ending;
   loop->tasks->hooks.slow = slow;
