@@ -37,7 +37,7 @@ static void count_taken(struct set *set) {
   if (--set->left == 0) release_waiters(set);
 }
 
-static void on_ended(struct sl_watch *watch) {
+static void node_ended(struct sl_watch *watch) {
   struct watched *node = sl_container(watch, struct watched, watch);
   struct set *set = node->set;
   struct sl_task *waiter;
@@ -59,7 +59,7 @@ static void watch_task(struct set *set, uint32_t index,
   node->set = set;
   node->task = task;
   node->index = index;
-  node->watch.ended = on_ended;
+  node->watch.ended = node_ended;
   if (task->state == SL_ENDED)
     sl_list_push(&set->ended, &node->watch.link);
   else
