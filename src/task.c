@@ -562,13 +562,13 @@ void sl_tasks_open(lua_State *L, struct sl_loop *loop) {
   struct sl_tasks *tasks = lua_newuserdatauv(L, sizeof *tasks, 0);
   memset(tasks, 0, sizeof *tasks);
   luaL_ref(L, LUA_REGISTRYINDEX);
+  sl_scope_init(&tasks->root, NULL, NULL, false);
+  sl_link_init(&tasks->settlers);
   loop->tasks = tasks;
   sl_pool_open(L, &tasks->pool);
-  sl_scope_init(&tasks->root, NULL, NULL, false);
   lua_pushlightuserdata(L, loop);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &loop_key);
   open_names(L);
-  sl_link_init(&tasks->settlers);
   loop->hooks.drain = drain;
 }
 
