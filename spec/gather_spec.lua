@@ -263,6 +263,36 @@ describe("gather called where it cannot wait", function()
   end)
 end)
 
+describe("gather of what cannot be awaited", function()
+  it("refuses its own task before it starts anything", function()
+    local started = false
+    local function start() started = true end
+    errors.raises_match("await itself",
+      function() sluice.gather { start, sluice.current_task() } end)
+    sluice.sleep(1)
+    assert.is_false(started)
+  end)
+
+  plainly("waits for the others before it tells of a circle", function()
+    local wound_up, raised
+    local err = errors.of(testing.run, function()
+      local main = sluice.current_task()
+      local circle = sluice.create_task(sluice.shield, main.await, main)
+      sluice.sleep(0)
+      local _ <close> = closing(function() raised = sluice.time() end)
+      sluice.gather { circle, function()
+        local _ <close> = closing(function()
+          sluice.shield(sluice.sleep, 2)
+          wound_up = sluice.time()
+        end)
+        sluice.sleep(9)
+      end }
+    end)
+    assert.matches("^.*deadlock", err)
+    assert.same({ 2, 2 }, { wound_up, raised })
+  end)
+end)
+
 describe("wrong arguments of gather", function()
   it("are raised at the caller's line", function()
     errors.raises("bad argument #1 to 'gather' (table expected, got nil)",

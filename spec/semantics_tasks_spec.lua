@@ -357,7 +357,7 @@ describe("a program of nested scopes", function()
 end)
 
 describe("a random program", function()
-  plainly("ends and leaves nothing", function()
+  plainly("ends, keeps the rules and leaves nothing", function()
     for seed = 1, os.getenv "SLUICE_TOOL" and 100 or 1000 do
       local program = random_program(seed)
       local stats = sluice.stats()
@@ -365,6 +365,7 @@ describe("a random program", function()
         program.lock:locked(), program.condition:locked(),
         program.semaphore:value() }
       assert.same({ 0, 0, 0, false, false, 2 }, left)
+      assert.same({}, program.faults)
     end
   end)
 end)

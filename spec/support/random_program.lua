@@ -1,9 +1,10 @@
 --- Random programs of tasks, groups, deadlines, shields and cancellations.
 --
--- No result is right or wrong here: whatever the program does, its run must
--- end, and nothing may be left of it. Each program follows from its seed, the
--- choices of its schedule too. A program takes so many actions; an action may
--- hold others, up to a depth.
+-- Whatever the program does, its run must end, nothing may be left of it, and
+-- what is true of a scope in any program is true in it: that is noted in
+-- `faults` if it is not. Each program follows from its seed, the choices of
+-- its schedule too. A program takes so many actions; an action may hold
+-- others, up to a depth.
 
 local sluice = require "sluice"
 
@@ -20,6 +21,7 @@ local function new(seed)
   local program = setmetatable({
     state = seed * 7919 + 1, left = ACTIONS, depth = 0,
     tasks = {}, guards = {}, groups = {}, handles = {}, futures = {},
+    faults = {},
     queue = sluice.Queue(2), lock = sluice.Lock(), event = sluice.Event(),
     semaphore = sluice.Semaphore(2), condition = sluice.Condition(),
   }, Program)
@@ -45,6 +47,11 @@ end
 function Program:keep(list, value)
   list[self:random(12)] = value
   for i = 1, 12 do list[i] = list[i] or value end
+end
+
+-- Notes what must be true, if it is not.
+function Program:check(true_or_not, fault)
+  if not true_or_not then self.faults[#self.faults + 1] = fault end
 end
 
 local actions = {}
@@ -74,8 +81,27 @@ end
 action(function(p) sluice.sleep(p:seconds()) end, 4)
 action(function() sluice.sleep(0) end, 2)
 action(function() coroutine.yield() end)
-action(function(p) sluice.wait_for(p:seconds(), p:actor()) end, 3)
 action(function(p) sluice.shield(p:actor()) end, 2)
+
+action(function(p)
+  local seconds, began = p:seconds(), sluice.time()
+  local ended = false
+  local result, reason = sluice.wait_for(seconds, function()
+    p:act()
+    ended = true
+    return "ended"
+  end)
+  p:check(ended == (result == "ended"), "wait_for lost a result")
+  p:check(ended or reason == "timeout", "wait_for returned something else")
+  p:check(ended or sluice.time() >= began + seconds, "a timeout came early")
+end, 3)
+
+action(function(p)
+  local seconds, began = p:seconds(), sluice.time()
+  local ok, err = pcall(sluice.shield, sluice.sleep, seconds)
+  p:check(ok or not sluice.is_cancelled(err), "a shield let through")
+  p:check(not ok or sluice.time() >= began + seconds, "a sleep was short")
+end)
 action(function(p) pcall(p:actor()) end, 3)
 action(function(p) sluice.pcall(p:actor()) end, 2)
 action(function(p) error(p:random(2) == 1 and "error" or { p }, 0) end)
@@ -114,11 +140,23 @@ action(function(p)
   end
 end)
 
+local function all_done(list)
+  for _, task in ipairs(list) do
+    if not task:done() then return false end
+  end
+  return true
+end
+
 action(function(p)
+  local children = {}
+  local _ <close> = closing(function()
+    p:check(all_done(children), "a group ended before its children")
+  end)
   sluice.task_group(function(group)
     p:keep(p.groups, group)
-    for _ = 1, p:random(3) do
-      p:keep(p.tasks, group:create_task(p:actor()))
+    for i = 1, p:random(3) do
+      children[i] = group:create_task(p:actor())
+      p:keep(p.tasks, children[i])
     end
     return p:act()
   end)
@@ -155,7 +193,16 @@ action(function(p)
 end)
 
 action(function(p)
-  sluice.gather({ p:actor(), p:pick(p.tasks) or p:actor(), p:actor() },
+  local running = 0
+  local function counted()
+    running = running + 1
+    local _ <close> = closing(function() running = running - 1 end)
+    p:act()
+  end
+  local _ <close> = closing(function()
+    p:check(running == 0, "gather ended before its tasks")
+  end)
+  sluice.gather({ counted, p:pick(p.tasks) or counted, counted },
     { return_errors = p:random(2) == 1 })
 end, 2)
 
@@ -192,7 +239,9 @@ action(function(p) p.event:set() p.event:clear() end)
 
 action(function(p)
   local _ <close> = p.lock:acquire()
+  p:check(p.lock:owner() == sluice.current_task(), "not its owner")
   p:act()
+  p:check(p.lock:owner() == sluice.current_task(), "a lock was lost")
 end, 2)
 
 action(function(p)
