@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-enum { MIN_REST = 1024, FORGET = 16, HUGE_CROWD = 500000 };
+enum { MAX_REST = 1024, HUGE_CROWD = 500000 };
 
 /* -- slots -- */
 
@@ -66,21 +66,9 @@ bool sl_pool_borrow(struct sl_pool *pool, struct sl_coroutine *got) {
   return lua_pcall(L, 2, 0, 0) == LUA_OK;
 }
 
-static bool has_room(struct sl_pool *pool) {
-  uint32_t cap = pool->rest_cap * 2;
-  struct sl_coroutine *rest;
-  if (sl_likely(pool->nrest < pool->rest_cap)) return true;
-  rest = sl_realloc(pool->L, pool->rest, pool->rest_cap * sizeof *rest,
-                    cap * sizeof *rest);
-  if (rest == NULL) return false;
-  pool->rest = rest;
-  pool->rest_cap = cap;
-  return true;
-}
-
 void sl_pool_return(struct sl_pool *pool, struct sl_coroutine coroutine,
                     bool reusable) {
-  if (!reusable || !has_room(pool)) {
+  if (!reusable || pool->nrest == MAX_REST) {
     sl_pool_release_slot(pool, coroutine.slot);
     return;
   }
@@ -90,37 +78,18 @@ void sl_pool_return(struct sl_pool *pool, struct sl_coroutine coroutine,
   pool->rest[pool->nrest++] = coroutine;
 }
 
-/* A crowd that does not come again is forgotten, one of it for every FORGET
-   tasks that end, and its coroutines are left to the collector. When most of
-   a huge one has ended, the collector is run: it is driven by allocations,
-   and the next crowd's would take as much memory again before the last one's
-   is given back. */
+/* When nearly all of a huge crowd has ended, the collector is run: it is
+   driven by allocations, and the next crowd's would take as much memory again
+   before the last one's is given back. */
 void sl_pool_shrank(struct sl_pool *pool, uint32_t live) {
-  if (pool->crowd > live + MIN_REST && ++pool->forget == FORGET) {
-    pool->forget = 0;
-    pool->crowd--;
-  }
-  if (pool->nrest + live > pool->crowd + MIN_REST)
-    sl_pool_release_slot(pool, pool->rest[--pool->nrest].slot);
-  if (sl_unlikely(pool->crowd >= HUGE_CROWD && !pool->collected &&
-                  live < pool->crowd / 8)) {
-    pool->collected = true;
-    lua_gc(pool->L, LUA_GCCOLLECT);
-  }
-}
-
-void sl_pool_trim(struct sl_pool *pool) {
-  bool huge = pool->nrest >= HUGE_CROWD;
-  while (pool->nrest > MIN_REST)
-    sl_pool_release_slot(pool, pool->rest[--pool->nrest].slot);
+  if (sl_likely(pool->crowd < HUGE_CROWD || live > pool->crowd / 64)) return;
   pool->crowd = 0;
-  if (huge) lua_gc(pool->L, LUA_GCCOLLECT);
+  lua_gc(pool->L, LUA_GCCOLLECT);
 }
 
 void sl_pool_open(lua_State *L, struct sl_pool *pool) {
-  pool->rest = sl_realloc(L, NULL, 0, MIN_REST * sizeof *pool->rest);
+  pool->rest = sl_realloc(L, NULL, 0, MAX_REST * sizeof *pool->rest);
   if (pool->rest == NULL) luaL_error(L, "not enough memory");
-  pool->rest_cap = MIN_REST;
   lua_newtable(L);
   pool->anchors_ref = luaL_ref(L, LUA_REGISTRYINDEX);
 }
@@ -128,9 +97,10 @@ void sl_pool_open(lua_State *L, struct sl_pool *pool) {
 void sl_pool_free(lua_State *L, struct sl_pool *pool) {
   sl_realloc(L, pool->free_slots,
              pool->slots_cap * sizeof *pool->free_slots, 0);
-  sl_realloc(L, pool->rest, pool->rest_cap * sizeof *pool->rest, 0);
+  if (pool->rest != NULL)
+    sl_realloc(L, pool->rest, MAX_REST * sizeof *pool->rest, 0);
   pool->free_slots = NULL;
   pool->rest = NULL;
   pool->nslots = pool->slots_cap = pool->nfree = 0;
-  pool->nrest = pool->rest_cap = 0;
+  pool->nrest = 0;
 }

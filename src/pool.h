@@ -4,7 +4,8 @@
 ** The one idea: one table has a slot for each live task and for each
 ** coroutine, taken once and released once, so that nothing is pinned for
 ** each wait. Coroutines of tasks that have ended rest here for the next
-** ones, as many as were in use at once lately.
+** ones, a thousand at most: each cycle of the collector looks at them, and
+** those of a crowd, used again, would lie scattered in memory.
 **
 ** Owns the table, the stack of its free slots and the resting coroutines.
 ** Knows nothing of tasks. Releasing allocates nothing and cannot fail.
@@ -32,10 +33,7 @@ struct sl_pool {
   uint32_t nslots;            /* slots ever used */
   struct sl_coroutine *rest;  /* coroutines at rest */
   uint32_t nrest;
-  uint32_t rest_cap;
-  uint32_t crowd;  /* tasks alive at once, the most of late */
-  uint32_t forget; /* tasks that ended since the crowd was made smaller */
-  bool collected;  /* the garbage of the last huge crowd was */
+  uint32_t crowd; /* tasks alive at once, the most since the last one went */
 };
 
 /* Throws: memory. */
@@ -62,12 +60,7 @@ void sl_pool_return(struct sl_pool *pool, struct sl_coroutine coroutine,
 /* A task was made, has ended: there are `live` now. */
 static inline void sl_pool_grew(struct sl_pool *pool, uint32_t live) {
   if (live > pool->crowd) pool->crowd = live;
-  if (live > pool->crowd / 4) pool->collected = false;
 }
 void sl_pool_shrank(struct sl_pool *pool, uint32_t live);
-
-/* A run has ended: leaves all but a few coroutines to the collector, whose
-   every cycle would look at them. */
-void sl_pool_trim(struct sl_pool *pool);
 
 #endif

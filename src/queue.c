@@ -23,6 +23,11 @@ enum { OWNER = 1, ITEM = 2, PRIORITY = 3 };
 
 /* -- the store -- */
 
+static inline void count_stored(struct sl_queue *queue) {
+  queue->len++;
+  if (queue->len > queue->high_water) queue->high_water = queue->len;
+}
+
 /* Adds the item at `item`, for which there is room. Returns LUA_OK or a
    status of sl_prio_push. */
 static inline int store_item(lua_State *L, struct sl_queue *queue, int item,
@@ -34,8 +39,7 @@ static inline int store_item(lua_State *L, struct sl_queue *queue, int item,
   } else {
     sl_ring_push(L, OWNER, &queue->store.ring, item);
   }
-  queue->len++;
-  if (queue->len > queue->high_water) queue->high_water = queue->len;
+  count_stored(queue);
   return LUA_OK;
 }
 
@@ -204,16 +208,28 @@ static void refuse_putter(lua_State *L, struct sl_task *putter,
   putter->woken = SL_REFUSED;
 }
 
+/* There is room in a store without priorities: takes the items of putters
+   from where they lie, on the putters' own stacks. */
+static void admit_to_ring(struct sl_queue *queue) {
+  while (!sl_list_empty(&queue->putters) && !is_full(queue)) {
+    struct sl_task *putter = sl_task_of(queue->putters.next);
+    sl_ring_push(putter->coroutine.co, OWNER, &queue->store.ring, ITEM);
+    count_stored(queue);
+    count_put(queue);
+    sl_task_wake(putter, SL_WOKEN);
+  }
+}
+
 /* There is room: moves in the item of the putter that has waited longest.
    One whose priority does not compare gets the error in its own put. */
-static void admit_putter(lua_State *L, struct sl_queue *queue) {
+static void admit_by_priority(lua_State *L, struct sl_queue *queue) {
   int top = lua_gettop(L);
   while (!sl_list_empty(&queue->putters) && !is_full(queue)) {
     struct sl_task *putter = sl_task_of(queue->putters.next);
     int status, item = top + 1, priority = top + 1;
     lua_pushvalue(putter->coroutine.co, ITEM);
     lua_xmove(putter->coroutine.co, L, 1);
-    if (results(queue) == 2 && !lua_isnil(putter->coroutine.co, PRIORITY)) {
+    if (!lua_isnil(putter->coroutine.co, PRIORITY)) {
       lua_pushvalue(putter->coroutine.co, PRIORITY);
       lua_xmove(putter->coroutine.co, L, 1);
       priority++;
@@ -234,7 +250,12 @@ static inline int get_now(lua_State *L, struct sl_queue *queue) {
   int status = sl_queue_take(L, queue);
   if (sl_unlikely(status != LUA_OK)) return sl_prio_raise(L, status);
   queue->gets++;
-  if (!sl_list_empty(&queue->putters)) admit_putter(L, queue);
+  if (!sl_list_empty(&queue->putters)) {
+    if (queue->discipline == SL_BY_PRIORITY)
+      admit_by_priority(L, queue);
+    else
+      admit_to_ring(queue);
+  }
   return results(queue);
 }
 

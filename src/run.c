@@ -106,7 +106,6 @@ static int drive(lua_State *L) {
   sl_signal_start(loop);
   sl_loop_run(loop, &tasks->main_left);
   end_tasks(loop);
-  sl_pool_trim(&tasks->pool);
   lua_settop(L, 1);
   keep_traceback(L, main, 1);
   return sl_task_push_outcome(L, main, 1);

@@ -25,18 +25,20 @@
 struct sl_task;
 
 struct sl_scope {
+  bool effective;          /* cancelled itself, or from above with no shield
+                              between: what each checkpoint looks at */
+  bool cancelled;          /* itself */
+  bool shield;             /* nothing from above comes in */
+  /* One byte: with it a task is five lines of the cache, not six. */
+  bool owns_ref : 1;       /* error_ref is released with the scope */
+  bool fixed : 1;          /* only the C call that entered it leaves it */
+  bool group : 1;          /* a group's: left by group.c */
+  bool timed : 1;          /* it has a deadline: it will end by itself */
+  int error_ref;           /* which error it raises; see cancel.c */
   struct sl_scope *parent; /* NULL: the root of the run */
+  struct sl_task *task;    /* that runs in it; NULL: the root of the run */
   struct sl_link link;     /* among the parent's children */
   struct sl_link children;
-  struct sl_task *task;    /* that runs in it; NULL: the root of the run */
-  int error_ref;           /* which error it raises; see cancel.c */
-  bool cancelled;          /* itself */
-  bool effective;          /* itself, or from above with no shield between */
-  bool shield;             /* nothing from above comes in */
-  bool owns_ref;           /* error_ref is released with the scope */
-  bool fixed;              /* only the C call that entered it leaves it */
-  bool group;              /* a group's: left by group.c */
-  bool timed;              /* it has a deadline: it will end by itself */
 };
 
 /* Enters the tree below `parent`, which may be NULL. */

@@ -77,33 +77,34 @@ struct sl_watch {
 };
 
 struct sl_task {
+  /* What each step and each wait touches comes first, close together. */
   const struct sl_class *class;
   struct sl_loop *loop;
+  struct sl_link link;    /* in the ready ring, or where it waits */
   struct sl_coroutine coroutine; /* none before its first step, after its
                                     end */
-  struct sl_link link;     /* in the ready ring, or where it waits */
-  struct sl_link awaiters; /* tasks parked in await, by their links */
-  struct sl_link watches;  /* who else wants to know of its end */
-  struct sl_scope root;    /* what task:cancel() cancels */
-  struct sl_scope *scope;  /* innermost; &root if none was entered */
-  struct sl_group *group;  /* that its children belong to; NULL: the run */
-  struct sl_group *owner;  /* that it is a child of; NULL: the run */
   const struct sl_wait_kind *kind; /* what it waits for, while parked */
-  void *object;                    /* the thing it waits at, or NULL */
-  struct sl_deadline deadline;     /* of the wait */
-  struct sl_lock *held;            /* the locks it holds, a chain */
+  void *object;           /* the thing it waits at, or NULL */
+  struct sl_deadline deadline; /* of the wait */
+  struct sl_scope *scope; /* innermost; &root if none was entered */
+  uint32_t unarmed;       /* scopes with a deadline that is not yet armed */
+  uint8_t state;          /* enum sl_task_state */
+  uint8_t woken;          /* enum sl_wake */
+  uint8_t end;            /* enum sl_task_end */
+  bool reported;          /* its error has an owner: a group, on_error */
+  struct sl_scope root;   /* what task:cancel() cancels */
+  struct sl_link awaiters; /* tasks parked in await, by their links */
+  struct sl_link watches; /* who else wants to know of its end */
+  struct sl_group *group; /* that its children belong to; NULL: the run */
+  struct sl_group *owner; /* that it is a child of; NULL: the run */
+  struct sl_lock *held;   /* the locks it holds, a chain */
   uint32_t id;
   uint32_t slot;    /* in the table of anchors, 0: none */
   uint32_t nvalues; /* arguments before its start, results after its end */
   uint32_t line;    /* where it was created; 0: unknown */
   uint16_t source;  /* index of the file's name */
   uint16_t nuv;     /* user values */
-  uint32_t unarmed; /* scopes with a deadline that is not yet armed */
   uint16_t raises;  /* cancellations raised so far, saturating */
-  uint8_t state;    /* enum sl_task_state */
-  uint8_t end;      /* enum sl_task_end */
-  uint8_t woken;    /* enum sl_wake */
-  bool reported;    /* its error has an owner: a group, on_error */
   bool withdrawn;   /* NEW: it is to end without having run */
   bool named;       /* a script gave it a name */
   bool stashed;     /* its user values hold an error it met, not its own */
