@@ -489,6 +489,19 @@ static SL_COLD void watch_step(struct sl_loop *loop, struct sl_task *task,
   }
 }
 
+/* Asks for what the next step touches first, while this one runs: thousands
+   of tasks that are woken at once do not fit the near caches. */
+static inline void prefetch_next(const struct sl_loop *loop) {
+#if defined(__GNUC__)
+  const struct sl_link *next = loop->ready.next;
+  if (next == &loop->ready) return;
+  __builtin_prefetch(sl_task_of(loop->ready.next)->coroutine.co);
+  __builtin_prefetch(next->next);
+#else
+  (void)loop;
+#endif
+}
+
 /* The loop's inner loop. lua_resume is called here and not deeper: a yield
    is a long jump past the frames above it, after which the processor
    mispredicts one return for each frame between it and here. */
@@ -503,6 +516,7 @@ static void drain(struct sl_loop *loop, const uint32_t *left) {
     if (task->state == SL_NEW && (nargs = begin(tasks, task)) < 0) continue;
     task->state = SL_RUNNING;
     loop->current = task;
+    prefetch_next(loop);
     status = lua_resume(task->coroutine.co, tasks->L, nargs, &nresults);
     loop->current = NULL;
     if (sl_unlikely(watched)) watch_step(loop, task, began_ns);

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { CHUNK = 32, COARSE_NS = 10000000 };
+enum { CHUNK = 32, COARSE_NS = 10000000, LONG_NS = 1000000000 };
 
 struct sl_limit {
   struct sl_scope scope;
@@ -51,8 +51,9 @@ static void on_limit_due(struct sl_deadline *deadline) {
   sl_cancel_scope(limit->scope.task->loop, &limit->scope, SL_FOR_TIMEOUT);
 }
 
-/* A reading of the clock that is late rather than early, and cheap: the
-   exact one, 20 ns, is made only if something really waits. */
+/* A reading of the clock that is late rather than early, by 10 ms at most,
+   and cheap: the exact one, 20 ns, is made only if something really waits,
+   and not for a second or more. */
 static uint64_t latest_ns(struct sl_loop *loop) {
 #if defined(CLOCK_MONOTONIC_COARSE)
   struct timespec coarse;
@@ -66,9 +67,12 @@ static uint64_t latest_ns(struct sl_loop *loop) {
 }
 
 static void arm(struct sl_limit *limit, struct sl_task *task) {
-  uint64_t now_ns = sl_loop_now(task->loop);
-  uint64_t from_ns =
-      limit->entered_ns < now_ns ? limit->entered_ns : now_ns;
+  uint64_t from_ns = limit->entered_ns;
+  /* A long one may be 10 ms late; a short one is worth reading the clock. */
+  if (limit->ns < LONG_NS) {
+    uint64_t now_ns = sl_loop_now(task->loop);
+    if (now_ns < from_ns) from_ns = now_ns;
+  }
   limit->unarmed = false;
   task->unarmed--;
   sl_clock_arm(task->loop, &limit->deadline,

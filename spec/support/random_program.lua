@@ -199,8 +199,10 @@ action(function(p)
     local _ <close> = closing(function() running = running - 1 end)
     p:act()
   end
-  local _ <close> = closing(function()
-    p:check(running == 0, "gather ended before its tasks")
+  local _ <close> = closing(function(_, err)
+    -- What waits for the caller itself cannot be awaited.
+    local circle = tostring(err):find("deadlock", 1, true)
+    p:check(running == 0 or circle, "gather ended before its tasks")
   end)
   sluice.gather({ counted, p:pick(p.tasks) or counted, counted },
     { return_errors = p:random(2) == 1 })
