@@ -90,6 +90,15 @@ local function check_all(list, name)
   end
 end
 
+local function check_not_own(list, name)
+  local own = sluice.current_task()
+  for i = 1, #list do
+    if list[i] == own then
+      argument_error(1, name, "a task cannot await itself")
+    end
+  end
+end
+
 -- The functions of a list become tasks; a task twice in the list is awaited
 -- once and its result stands twice.
 local function start_all(list)
@@ -107,7 +116,12 @@ local function cancel_and_await(tasks, reason)
     if not task:done() then task:cancel(reason) end
   end
   sluice.shield(function()
-    for _, task in ipairs(tasks) do task:pawait() end
+    local all, err = true, nil
+    for _, task in ipairs(tasks) do
+      local ok, why = pcall(task.pawait, task)
+      if not ok and all then all, err = false, why end
+    end
+    if not all then error(err, 0) end -- a circle: the others have ended
   end)
 end
 
@@ -167,6 +181,7 @@ function sluice.gather(list, options)
   options = check_options(options, 2, "gather")
   check_all(list, "gather")
   checkpoint("gather")
+  check_not_own(list, "gather")
   local tasks = start_all(list)
   local set <close> = watch(distinct(tasks), true)
   local failed = owning(tasks, await_set, set, not options.return_errors)

@@ -233,6 +233,7 @@ static int k_exit(lua_State *L, int status, lua_KContext ctx) {
   struct sl_task *task = (struct sl_task *)ctx;
   struct sl_group *group = lua_touserdata(L, GROUP);
   (void)status;
+  if (task->state != SL_RUNNING) sl_wait_raise(L, task); /* by hand */
   if (task->woken == SL_DEADLOCKED) {
     task->loop->tasks->hooks.push_deadlock(L, task);
     lua_pushnil(L);

@@ -113,12 +113,17 @@ static void count_raise(lua_State *L, struct sl_task *task) {
   lua_pop(L, 1);
 }
 
+static SL_COLD void refuse_hand(lua_State *L) {
+  luaL_error(L, "a task's coroutine cannot be resumed by hand");
+}
+
 SL_COLD void sl_wait_raise(lua_State *L, struct sl_task *task) {
   luaL_checkstack(L, 4, NULL);
-  if (task->woken == SL_NOT_WOKEN) {
+  if (task->state != SL_RUNNING) {
     /* It leaves what it waits at, whose place this stack was. */
-    sl_task_abandon(task, SL_DEADLOCKED); /* the one that all obey */
-    luaL_error(L, "a task's coroutine cannot be resumed by hand");
+    if (task->state == SL_PARKED)
+      sl_task_abandon(task, SL_DEADLOCKED); /* the one that all obey */
+    refuse_hand(L);
   }
   if (task->woken == SL_DEADLOCKED) {
     task->loop->tasks->hooks.push_deadlock(L, task);
@@ -145,6 +150,7 @@ static int k_pause(lua_State *L, int status, lua_KContext ctx) {
   struct sl_loop *loop = sl_loop_of(L);
   (void)status;
   task = loop->current;
+  if (sl_unlikely(task == NULL || task->coroutine.co != L)) refuse_hand(L);
   if (task->scope->effective) {
     task->woken = SL_WAS_CANCELLED;
     sl_wait_raise(L, task);
@@ -161,10 +167,6 @@ int sl_wait_pause_k(lua_State *L, struct sl_task *task,
 int sl_wait_yield_k(lua_State *L, struct sl_task *task, lua_KFunction k) {
   link_ready(task);
   return yield_k(L, task, k);
-}
-
-static SL_COLD void refuse_hand(lua_State *L) {
-  luaL_error(L, "a task's coroutine cannot be resumed by hand");
 }
 
 int sl_wait_park_k(lua_State *L, struct sl_task *task, struct sl_link *list,

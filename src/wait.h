@@ -73,13 +73,16 @@ int sl_wait_park_k(lua_State *L, struct sl_task *task, struct sl_link *list,
 /* Arms what deadlines of enclosing scopes are not armed yet. */
 void sl_wait_arm_scopes(struct sl_task *task);
 
-/* Raises what a wait ended with: a cancellation or a deadlock. */
+/* Raises what a wait ended with: a cancellation or a deadlock; or that the
+   coroutine was resumed by hand. */
 SL_NORETURN void sl_wait_raise(lua_State *L, struct sl_task *task);
 
 /* In a continuation: what the wait came to. Throws if it was cancelled. */
 static inline enum sl_wake sl_wait_outcome(lua_State *L,
                                            struct sl_task *task) {
-  if (sl_unlikely(task->woken >= SL_WAS_CANCELLED)) sl_wait_raise(L, task);
+  if (sl_unlikely(task->woken >= SL_WAS_CANCELLED ||
+                  task->state != SL_RUNNING))
+    sl_wait_raise(L, task);
   return (enum sl_wake)task->woken;
 }
 
