@@ -277,7 +277,7 @@ describe("gather of what cannot be awaited", function()
     local wound_up, raised
     local err = errors.of(testing.run, function()
       local main = sluice.current_task()
-      local circle = sluice.create_task(sluice.shield, main.await, main)
+      local circle = sluice.create_task(sluice.shield, main.pawait, main)
       sluice.sleep(0)
       local _ <close> = closing(function() raised = sluice.time() end)
       sluice.gather { circle, function()
