@@ -135,9 +135,9 @@ describe("sluice.dump", function()
     local task = named("stubborn", sluice.shield, sluice.sleep, 5)
     task:cancel()
     local new = sluice.create_task(sluice.sleep, 5)
-    new.name = "fresh"
+    new.name = "newcomer"
     has(about("stubborn"), "cancelled")
-    has(about("fresh"), "not started")
+    has(about("newcomer"), "not started")
     has(about(sluice.current_task().name), "running")
     cancel(task, new)
   end)

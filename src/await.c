@@ -125,7 +125,8 @@ static int traceback(lua_State *L) {
   } else if (task->coroutine.co == NULL) {
     lua_pushliteral(L, "stack traceback:\n\t(not started)");
   } else {
-    luaL_traceback(L, task->coroutine.co, NULL, task->coroutine.co == L ? 1 : 0);
+    lua_State *co = task->coroutine.co;
+    luaL_traceback(L, co, NULL, co == L ? 1 : 0);
   }
   return 1;
 }

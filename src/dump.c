@@ -9,10 +9,10 @@ enum { MAX_INDENT = 20 };
 
 static void add_place(lua_State *L, luaL_Buffer *out,
                       const struct sl_task *task) {
-  const struct sl_tasks *tasks = task->loop->tasks;
-  if (task->source == 0) return;
-  lua_pushfstring(L, ", created at %s:%d", tasks->sources[task->source - 1],
-                  (int)task->line);
+  const char *file =
+      sl_place_file(&task->loop->tasks->places, task->place.file);
+  if (file == NULL) return;
+  lua_pushfstring(L, ", created at %s:%d", file, (int)task->place.line);
   luaL_addvalue(out);
 }
 

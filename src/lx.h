@@ -21,11 +21,13 @@
 #if defined(__GNUC__)
 #define sl_likely(x) __builtin_expect(!!(x), 1)
 #define sl_unlikely(x) __builtin_expect(!!(x), 0)
+#define sl_prefetch(p) __builtin_prefetch(p)
 #define SL_COLD __attribute__((cold, noinline))
 #define SL_NORETURN __attribute__((noreturn))
 #else
 #define sl_likely(x) (x)
 #define sl_unlikely(x) (x)
+#define sl_prefetch(p) ((void)(p))
 #define SL_COLD
 #define SL_NORETURN
 #endif

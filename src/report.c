@@ -31,14 +31,14 @@ static const char *push_text(lua_State *L, int index) {
 /* Writes "sluice: <name> failed…" with the traceback to stderr. */
 static void print(lua_State *L, struct sl_task *task, int self, int err,
                   int trace) {
-  const struct sl_tasks *tasks = task->loop->tasks;
+  const char *file =
+      sl_place_file(&task->loop->tasks->places, task->place.file);
   const char *name = sl_task_push_name(L, task, self);
   const char *text = push_text(L, err);
   fflush(stdout);
   fprintf(stderr, "sluice: error in %s", name);
-  if (task->source != 0)
-    fprintf(stderr, " (created at %s:%d)", tasks->sources[task->source - 1],
-            (int)task->line);
+  if (file != NULL)
+    fprintf(stderr, " (created at %s:%d)", file, (int)task->place.line);
   fprintf(stderr, ", which nobody awaits: %s\n", text);
   if (lua_type(L, trace) == LUA_TSTRING)
     fprintf(stderr, "%s\n", lua_tostring(L, trace));

@@ -11,52 +11,13 @@
 
 #include <string.h>
 
-enum { MAX_SOURCES = 4096, SELF = 1, HANDLER, FUNCTION };
+enum { SELF = 1, HANDLER, FUNCTION };
 
 const struct sl_class sl_task_class = {"sluice.Task",
                                        sizeof(struct sl_task)};
 
 /* Their addresses are keys of the registry. */
 static const char loop_key, names_key;
-
-/* -- the place where a task was created -- */
-
-static uint16_t intern_source(lua_State *L, struct sl_tasks *tasks,
-                              const char *name) {
-  size_t size = sizeof *tasks->sources;
-  uint32_t n = tasks->nsources;
-  void *grown;
-  for (uint32_t i = n; i > 0; i--)
-    if (strcmp(tasks->sources[i - 1], name) == 0) return (uint16_t)i;
-  if (n == MAX_SOURCES) return 0;
-  grown = sl_realloc(L, tasks->sources, n * size, (n + 1) * size);
-  if (grown == NULL) return 0;
-  tasks->sources = grown;
-  memcpy(tasks->sources[n], name, size);
-  tasks->nsources = n + 1;
-  return (uint16_t)(n + 1);
-}
-
-static void note_place(lua_State *L, struct sl_tasks *tasks,
-                       struct sl_task *task) {
-  lua_Debug ar;
-  const void *creator;
-  if (!lua_getstack(L, 1, &ar) || !lua_getinfo(L, "fl", &ar)) return;
-  creator = lua_topointer(L, -1);
-  lua_pop(L, 1);
-  if (ar.currentline <= 0) return;
-  task->line = (uint32_t)ar.currentline;
-  /* Nearly always the function and line of the last time. That the address
-     may by now be another function's, at the same line, is only a wrong
-     file's name in a dump. */
-  if (creator != tasks->creator || task->line != tasks->creator_line) {
-    lua_getinfo(L, "S", &ar);
-    tasks->creator_source = intern_source(L, tasks, ar.short_src);
-    tasks->creator = creator;
-    tasks->creator_line = task->line;
-  }
-  task->source = tasks->creator_source;
-}
 
 /* -- making a task -- */
 
@@ -116,7 +77,7 @@ struct sl_task *sl_task_new(lua_State *L, struct sl_loop *loop, int first,
   task->slot = slot;
   task->nuv = (uint16_t)nuv;
   task->nvalues = (uint32_t)n;
-  note_place(L, tasks, task);
+  task->place = sl_place_here(L, &tasks->places);
   sl_pool_grew(&tasks->pool, ++tasks->live);
   if (ready) sl_loop_ready(loop, &task->link);
   return task;
@@ -256,10 +217,11 @@ int sl_task_push_outcome(lua_State *L, struct sl_task *task, int index) {
 /* The C function at a level of the stack, or NULL. */
 static lua_CFunction function_at(lua_State *L, int level) {
   lua_Debug ar;
-  lua_CFunction function;
-  if (!lua_getstack(L, level, &ar) || !lua_getinfo(L, "f", &ar)) return NULL;
-  function = lua_tocfunction(L, -1);
-  lua_pop(L, 1);
+  lua_CFunction function = NULL;
+  if (lua_getstack(L, level, &ar) && lua_getinfo(L, "f", &ar)) {
+    function = lua_tocfunction(L, -1);
+    lua_pop(L, 1);
+  }
   return function;
 }
 
@@ -491,15 +453,11 @@ static SL_COLD void watch_step(struct sl_loop *loop, struct sl_task *task,
 
 /* Asks for what the next step touches first, while this one runs: thousands
    of tasks that are woken at once do not fit the near caches. */
-static inline void prefetch_next(const struct sl_loop *loop) {
-#if defined(__GNUC__)
-  const struct sl_link *next = loop->ready.next;
+static inline void prefetch_next(struct sl_loop *loop) {
+  struct sl_link *next = loop->ready.next;
   if (next == &loop->ready) return;
-  __builtin_prefetch(sl_task_of(loop->ready.next)->coroutine.co);
-  __builtin_prefetch(next->next);
-#else
-  (void)loop;
-#endif
+  sl_prefetch(sl_task_of(next)->coroutine.co);
+  sl_prefetch(next->next);
 }
 
 /* The loop's inner loop. lua_resume is called here and not deeper: a yield
@@ -600,8 +558,5 @@ void sl_tasks_free(lua_State *L, struct sl_loop *loop) {
   loop->nready = 0;
   tasks->live = 0;
   sl_pool_free(L, &tasks->pool);
-  sl_realloc(L, tasks->sources, tasks->nsources * sizeof *tasks->sources,
-             0);
-  tasks->sources = NULL;
-  tasks->nsources = 0;
+  sl_place_free(L, &tasks->places);
 }

@@ -7,8 +7,8 @@
 ** and it keeps its results, or its error and traceback, in the same user
 ** values afterwards, for any number of awaiters.
 **
-** Owns the tasks' outcomes and the only call of lua_resume. How a task sleeps is not
-** known here (wait.h), nor what a cancellation looks like (cancel.h).
+** Owns the tasks' outcomes and the only call of lua_resume. How a task sleeps
+** is not known here (wait.h), nor what a cancellation looks like (cancel.h).
 */
 #ifndef SL_TASK_H
 #define SL_TASK_H
@@ -20,6 +20,7 @@
 #include "list.h"
 #include "loop.h"
 #include "lx.h"
+#include "place.h"
 #include "pool.h"
 #include "scope.h"
 
@@ -101,8 +102,7 @@ struct sl_task {
   uint32_t id;
   uint32_t slot;    /* in the table of anchors, 0: none */
   uint32_t nvalues; /* arguments before its start, results after its end */
-  uint32_t line;    /* where it was created; 0: unknown */
-  uint16_t source;  /* index of the file's name */
+  struct sl_place place; /* where it was created */
   uint16_t nuv;     /* user values */
   uint16_t raises;  /* cancellations raised so far, saturating */
   bool withdrawn;   /* NEW: it is to end without having run */
@@ -148,11 +148,7 @@ struct sl_tasks {
   struct sl_scope root; /* of the run; parent of every task's */
   struct sl_link settlers; /* tasks parked until all others are blocked */
   struct sl_task_hooks hooks;
-  char (*sources)[LUA_IDSIZE]; /* names of files that created tasks */
-  uint32_t nsources;
-  const void *creator; /* the function that created a task last */
-  uint32_t creator_line;
-  uint16_t creator_source;
+  struct sl_places places; /* where tasks were created */
   struct sl_limit *free_limits; /* scopes with a deadline, at rest */
   lua_CFunction rethrower; /* the function that raised an error once more */
   uint64_t probe_count; /* checkpoints that main met; see testing */

@@ -40,7 +40,8 @@ void sl_wait_probe(struct sl_task *task);
 static inline struct sl_task *sl_wait_enter(lua_State *L,
                                             struct sl_loop *loop) {
   struct sl_task *task = loop->current;
-  if (sl_unlikely(task == NULL || task->coroutine.co != L || !lua_isyieldable(L)))
+  if (sl_unlikely(task == NULL || task->coroutine.co != L ||
+                  !lua_isyieldable(L)))
     sl_wait_refuse(L, loop);
   if (sl_unlikely(loop->tasks->probing)) sl_wait_probe(task);
   return task;

@@ -11,7 +11,7 @@ local LAYERS = {
   { "list", "heap", "bytes", "schedule", "http_text", "http_head",
     "http_parser", "http_response" },
   { "lx" },
-  { "pool" },
+  { "pool", "place" },
   { "loop" },
   { "clock" },
   { "scope" },
