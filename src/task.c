@@ -9,6 +9,7 @@
 */
 #include "task.h"
 
+#include <stdio.h>
 #include <string.h>
 
 enum { SELF = 1, HANDLER, FUNCTION };
@@ -348,11 +349,25 @@ static void wake_awaiters(struct sl_task *task) {
   }
 }
 
+/* An error for which there was no memory to report it as others are. */
+static SL_COLD void tell_plainly(const struct sl_tasks *tasks,
+                                 const struct sl_task *task) {
+  if (task == tasks->main || task->owner != NULL ||
+      !sl_list_empty(&task->awaiters) || !sl_list_empty(&task->watches))
+    return;
+  fprintf(stderr,
+          "sluice: Task-%u failed, which nobody awaits, without memory to "
+          "tell how\n",
+          (unsigned)task->id);
+}
+
 /* The task has its outcome: nobody may find it alive any more. */
 static void finish(struct sl_tasks *tasks, struct sl_task *task) {
   if (task->scope != &task->root)
     tasks->hooks.unwind(task, &task->root);
   if (task->held != NULL) tasks->hooks.drop_locks(task);
+  if (sl_unlikely(task->end == SL_FAILED && !task->reported))
+    tell_plainly(tasks, task);
   task->state = SL_ENDED;
   sl_clock_release(task->loop);
   wake_awaiters(task);
