@@ -184,3 +184,22 @@ describe("a script that was started with SIGQUIT ignored", function()
     assert.equal("", result.stderr)
   end)
 end)
+
+describe("a task that listens for a signal", function()
+  it("is no deadlock when another listener has had its own", function()
+    process.prints("SIGUSR1\nSIGUSR2\n", [[
+      local sluice = require "sluice"
+      sluice.run(function()
+        local one <close> = sluice.Signal "SIGUSR1"
+        local two <close> = sluice.Signal "SIGUSR2"
+        local first = sluice.create_task(one.wait, one)
+        local second = sluice.create_task(two.wait, two)
+        sluice.sleep(0)
+        local pid = io.open("/proc/self/stat"):read("n")
+        os.execute("kill -USR1 " .. pid)
+        print(first:await())
+        os.execute("(sleep 0.1; kill -USR2 " .. pid .. ") &")
+        print(second:await())
+      end)]])
+  end)
+end)

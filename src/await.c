@@ -84,7 +84,7 @@ static int cancel(lua_State *L) {
   struct sl_task *task = check_task(L);
   lua_settop(L, 2);
   if (task->state != SL_ENDED)
-    sl_cancel_scope_because(L, task->loop, &task->root, 2);
+    sl_cancel_scope_because(L, &task->root, 2);
   lua_pushboolean(L, task->state != SL_ENDED);
   return 1;
 }
@@ -320,7 +320,7 @@ static int handle_cancel(lua_State *L) {
   if (task->state == SL_NEW)
     sl_task_withdraw(task);
   else if (task->state != SL_ENDED)
-    sl_cancel_scope(task->loop, &task->root, SL_NO_REASON);
+    sl_cancel_scope(&task->root, SL_NO_REASON);
   return 1;
 }
 

@@ -26,9 +26,7 @@ static void deliver(struct sl_scope *scope) {
     sl_task_abandon(task, SL_WAS_CANCELLED);
 }
 
-void sl_cancel_scope(struct sl_loop *loop, struct sl_scope *scope,
-                     enum sl_reason reason) {
-  (void)loop;
+void sl_cancel_scope(struct sl_scope *scope, enum sl_reason reason) {
   if (scope->cancelled) return;
   /* A reference that is not the registry's: the index of a usual error. */
   scope->error_ref = (int)reason;
@@ -40,12 +38,12 @@ static bool in_tree(const struct sl_scope *scope) {
   return scope->parent == NULL || sl_link_linked(&scope->link);
 }
 
-void sl_cancel_scope_because(lua_State *L, struct sl_loop *loop,
-                             struct sl_scope *scope, int index) {
+void sl_cancel_scope_because(lua_State *L, struct sl_scope *scope,
+                             int index) {
   int ref;
   if (scope->cancelled) return;
   if (lua_isnoneornil(L, index)) {
-    sl_cancel_scope(loop, scope, SL_NO_REASON);
+    sl_cancel_scope(scope, SL_NO_REASON);
     return;
   }
   lua_pushvalue(L, index);

@@ -29,13 +29,12 @@ enum sl_reason {
 void sl_cancel_open(lua_State *L, struct sl_loop *loop);
 
 /* Cancels a scope for one of the usual reasons. No Lua. */
-void sl_cancel_scope(struct sl_loop *loop, struct sl_scope *scope,
-                     enum sl_reason reason);
+void sl_cancel_scope(struct sl_scope *scope, enum sl_reason reason);
 
 /* Cancels a scope for the reason at `index` of the stack (may be nil or
    none). Throws: memory, then nothing has changed. */
-void sl_cancel_scope_because(lua_State *L, struct sl_loop *loop,
-                             struct sl_scope *scope, int index);
+void sl_cancel_scope_because(lua_State *L, struct sl_scope *scope,
+                             int index);
 
 /* Pushes the error that the task's effective scope raises. */
 void sl_cancel_push(lua_State *L, struct sl_task *task);

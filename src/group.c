@@ -57,7 +57,7 @@ static void record(lua_State *L, struct sl_group *group, int index, int err,
     lua_setiuservalue(L, index, FIRST_ERROR);
     lua_pushvalue(L, trace);
     lua_setiuservalue(L, index, FIRST_TRACEBACK);
-    sl_cancel_scope(group->loop, &group->scope, SL_FOR_SIBLING);
+    sl_cancel_scope(&group->scope, SL_FOR_SIBLING);
     return;
   }
   if (lua_getiuservalue(L, index, OTHER_ERRORS) != LUA_TTABLE) {
@@ -118,7 +118,7 @@ static void orphan(struct sl_scope *scope) {
   struct sl_loop *loop = group->loop;
   part(group);
   scope->task = NULL;
-  sl_cancel_scope(loop, scope, SL_FOR_SIBLING);
+  sl_cancel_scope(scope, SL_FOR_SIBLING);
   if (group->children == 0) dispose(loop->tasks->L, group);
 }
 
@@ -127,7 +127,7 @@ static void child_ended(struct sl_task *task) {
   /* It failed without memory to tell: the message is preallocated. */
   if (task->end == SL_FAILED && !task->reported) {
     lua_State *L = task->loop->tasks->L;
-    sl_cancel_scope(group->loop, &group->scope, SL_FOR_SIBLING);
+    sl_cancel_scope(&group->scope, SL_FOR_SIBLING);
     if (!group->failed) {
       group->failed = true;
       sl_task_push(L, task);
@@ -317,7 +317,7 @@ static int group_cancel(lua_State *L) {
   struct sl_group *group = check_group(L);
   lua_settop(L, 2);
   if (group->body != NULL)
-    sl_cancel_scope_because(L, group->loop, &group->scope, 2);
+    sl_cancel_scope_because(L, &group->scope, 2);
   return 0;
 }
 

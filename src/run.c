@@ -64,7 +64,7 @@ static void end_tasks(struct sl_loop *loop) {
   struct sl_tasks *tasks = loop->tasks;
   if (tasks->live == 0) return;
   sl_task_withdraw_scheduled(loop);
-  sl_cancel_scope(loop, &tasks->root, SL_FOR_RUN_END);
+  sl_cancel_scope(&tasks->root, SL_FOR_RUN_END);
   if (sl_loop_run(loop, &tasks->live)) return;
   fprintf(stderr, "sluice: %u tasks could not be ended and are dropped\n",
           (unsigned)tasks->live);

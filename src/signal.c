@@ -40,6 +40,7 @@ static volatile sig_atomic_t stops; /* SIGINT and SIGTERM of this run */
 static struct sigaction saved[MAX_SIGNAL + 1];
 static uint32_t installed; /* a bit for each handler of ours */
 static struct sl_link listeners;
+static unsigned listening; /* tasks that wait for a signal */
 
 static void on_signal(int number) {
   struct sl_loop *loop = owner;
@@ -83,6 +84,8 @@ void sl_signal_start(struct sl_loop *loop) {
 void sl_signal_stop(struct sl_loop *loop) {
   if (owner != loop) return;
   for (int number = 1; number <= MAX_SIGNAL; number++) restore(number);
+  if (listening > 0) uv_unref((uv_handle_t *)&loop->wake);
+  listening = 0; /* of tasks that were dropped */
   owner = NULL;
 }
 
@@ -125,7 +128,7 @@ static void signalled(struct sl_loop *loop) {
     if (tell_listeners(number)) continue;
     if (number == SIGQUIT) show_dump(loop);
     if (number == SIGINT && loop->tasks->main_left)
-      sl_cancel_scope(loop, &loop->tasks->main->root, SL_FOR_INTERRUPT);
+      sl_cancel_scope(&loop->tasks->main->root, SL_FOR_INTERRUPT);
   }
 }
 
@@ -173,17 +176,18 @@ static int take(lua_State *L, struct listener *listener) {
   return sl_fail(L, "shutdown"); /* it was closed */
 }
 
-/* While somebody listens, a signal can wake the loop: no deadlock. */
+/* While somebody listens, a signal can wake the loop: no deadlock. A handle's
+   reference is no count, hence ours. */
+static void enter(struct sl_loop *loop) {
+  if (listening++ == 0) uv_ref((uv_handle_t *)&loop->wake);
+}
+
 static void leave(struct sl_loop *loop) {
-  uv_unref((uv_handle_t *)&loop->wake);
+  if (--listening == 0) uv_unref((uv_handle_t *)&loop->wake);
 }
 
-static void abandon_wait(struct sl_task *task, enum sl_wake why) {
-  sl_task_wake(task, why);
-}
-
-static const struct sl_wait_kind signal_kind = {"a signal", abandon_wait,
-                                                NULL, NULL};
+static const struct sl_wait_kind signal_kind = {"a signal", NULL, NULL,
+                                                NULL};
 
 static int k_wait(lua_State *L, int status, lua_KContext ctx) {
   struct listener *listener = lua_touserdata(L, 1);
@@ -205,7 +209,7 @@ static int wait(lua_State *L) {
   if (timeout_ns == 0) return sl_fail(L, "timeout");
   if (!sl_list_empty(&listener->waiters))
     return luaL_error(L, "a task is waiting for this signal already");
-  uv_ref((uv_handle_t *)&listener->loop->wake);
+  enter(listener->loop);
   return sl_wait_park_k(L, task, &listener->waiters, &signal_kind, listener,
                         timeout_ns, k_wait);
 }

@@ -48,7 +48,7 @@ static void add_chunk(lua_State *L, struct sl_tasks *tasks) {
 static void on_limit_due(struct sl_deadline *deadline) {
   struct sl_limit *limit =
       sl_container(deadline, struct sl_limit, deadline);
-  sl_cancel_scope(limit->scope.task->loop, &limit->scope, SL_FOR_TIMEOUT);
+  sl_cancel_scope(&limit->scope, SL_FOR_TIMEOUT);
 }
 
 /* A reading of the clock that is late rather than early, by 10 ms at most,
@@ -90,7 +90,7 @@ static void set_deadline(struct sl_limit *limit, struct sl_task *task,
     /* Set by another task, while the owner may be waiting already. */
     if (sl_unlikely(task != task->loop->current)) arm(limit, task);
   }
-  if (ns == 0) sl_cancel_scope(task->loop, &limit->scope, SL_FOR_TIMEOUT);
+  if (ns == 0) sl_cancel_scope(&limit->scope, SL_FOR_TIMEOUT);
 }
 
 static void clear_deadline(struct sl_limit *limit, struct sl_task *task) {

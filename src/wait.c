@@ -91,13 +91,13 @@ void sl_wait_probe(struct sl_task *task) {
   if (tasks->probe_parked)
     tasks->probe_fire = true;
   else
-    sl_cancel_scope(task->loop, &task->root, SL_NO_REASON);
+    sl_cancel_scope(&task->root, SL_NO_REASON);
 }
 
 /* Main has parked at the checkpoint, or gone on: it is cancelled now. */
 static void fire_probe(struct sl_task *task) {
   if (task->state != SL_ENDED)
-    sl_cancel_scope(task->loop, &task->root, SL_NO_REASON);
+    sl_cancel_scope(&task->root, SL_NO_REASON);
 }
 
 /* -- raising -- */
