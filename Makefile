@@ -13,15 +13,18 @@ VALGRIND_SPECS ?= $(CORE_SPECS:%=spec/%_spec.lua)
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 MAKEFLAGS += --no-print-directory
-.PHONY: help setup setup-dev demo build install test test-c test-lua \
+.PHONY: help setup setup-test setup-dev demo build install test test-c test-lua \
   test-rock bench asan gcstress valgrind lint format-check docs clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | \
 	  awk -F'|' '{ printf "%-21s %s\n", $$1, $$2 }'
 
-setup: ## install what demo, build and test need
+setup: ## install what demo and build need
 	@tools/setup.sh
+
+setup-test: ## install what test needs, too
+	@tools/setup.sh --test
 
 setup-dev: ## install what lint, asan, valgrind and docs need, too
 	@tools/setup.sh --dev
@@ -29,14 +32,14 @@ setup-dev: ## install what lint, asan, valgrind and docs need, too
 demo: setup build ## watch the order API serve power users first
 	bin/sluice examples/demo.lua
 
-build: ## compile the C module into build/release
+build: ## compile the C modules into build/release
 	@cmake --preset release --log-level=WARNING >/dev/null
-	@cmake --build --preset release --parallel --target core
+	@cmake --build --preset release --parallel --target modules
 
 install: build ## install under PREFIX (/usr/local); honours DESTDIR
 	cmake --install build/release --prefix "$(PREFIX)"
 
-test: setup test-c test-lua test-rock ## everything that must pass
+test: setup-test test-c test-lua test-rock ## everything that must pass
 
 test-c: build ## the C tests of the rooms that are pure C
 	@cmake --build --preset release --parallel

@@ -2,7 +2,9 @@
 Checks that src/ is built in layers: a room (a .c file with its header)
 includes its own header first and then only rooms of its own or of lower
 layers; each dangerous call is made in one room only; a libuv callback (on_*)
-never calls Lua. A room that is in no layer is an error.
+never calls Lua. A room that is in no layer is an error. What is in src/native
+stands beside the house: such a room may include those of its own module and,
+of src/, only pure C and lx.
 usage: lua check_layers.lua [DIRECTORY]
 ]]
 
@@ -43,6 +45,9 @@ local ONLY_IN = {
 }
 
 local directory = arg[1] or "src"
+--- The rooms above the pure ones that src/native may use, too.
+local FOR_NATIVE = { lx = true }
+
 local errors = {}
 
 local function complain(path, format, ...)
@@ -98,13 +103,25 @@ local function check_include(path, room, name, quoted)
   end
 end
 
+-- `#include "../bytes.h"` or a header of the same module: tls.h, tls_error.h.
+local function check_native_include(path, room, name, quoted)
+  if not quoted then return end
+  local other = name:match("^%.%./(.*)%.h$")
+  local module, mine = name:match("^[^_.]+"), room:match("^[^_]+")
+  if other and (layer_of(other) == PURE or FOR_NATIVE[other]) then return end
+  if not other and module == mine then return end
+  complain(path, "includes %s, which src/native may not", name)
+end
+
 local function check_includes(path, room, code)
   local first
+  local native = path:find("/native/")
+  local check = native and check_native_include or check_include
   for open, name in code:gmatch('#%s*include%s*([<"])([^>"\n]+)') do
     first = first or name
-    check_include(path, room, name, open == '"')
+    check(path, room, name, open == '"')
   end
-  local has_header = io.open(directory .. "/" .. room .. ".h")
+  local has_header = io.open((path:gsub("%.[ch]$", ".h")))
   if path:match("%.c$") and has_header and first ~= room .. ".h" then
     complain(path, "does not include its own header first")
   end
@@ -131,7 +148,7 @@ end
 
 local function check_file(path)
   local room = path:match("([^/]+)%.[ch]$")
-  if not layer_of(room) then
+  if not path:find("/native/") and not layer_of(room) then
     complain(path, "is in no layer; LAYERS in tools/check_layers.lua says")
     return
   end
@@ -143,7 +160,8 @@ end
 
 local function list_sources()
   local paths = {}
-  local pipe <close> = io.popen("ls " .. directory .. "/*.[ch]")
+  local pipe <close> = io.popen(
+    ("ls %s/*.[ch] %s/native/*.[ch] 2>/dev/null"):format(directory, directory))
   for path in pipe:lines() do paths[#paths + 1] = path end
   return paths
 end

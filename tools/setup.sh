@@ -1,7 +1,8 @@
 #!/bin/sh
 # Installs what is missing. Quiet and quick when nothing is.
-# usage: tools/setup.sh [--dev | --bench]
-#   (none)    what `make demo`, `make build` and `make test` need
+# usage: tools/setup.sh [--test | --dev | --bench]
+#   (none)    what `make demo` and `make build` need
+#   --test    also what `make test` needs
 #   --dev     also what lint, asan, valgrind and the clang build need
 #   --bench   also what `make bench` measures against
 #
@@ -11,17 +12,20 @@ set -eu
 
 base="gcc libc6-dev make cmake pkg-config lua5.4 liblua5.4-dev libuv1-dev
   node-llhttp|libllhttp-dev lua-cjson lua-busted luarocks curl
-  netcat-openbsd procps"
+  netcat-openbsd procps libssl-dev libcurl4-openssl-dev libgumbo-dev"
+test="openssl python3 chromium wrk"
 dev="clang libclang-rt-14-dev|libclang-rt-dev clang-format binutils valgrind
   libc6-dbg lua-check lua-ldoc"
-bench="clang wrk lua-cqueues golang-go python3-aiohttp python3-uvloop"
+bench="clang lua-cqueues golang-go nodejs nginx-light|nginx
+  python3-aiohttp python3-uvloop"
 
 packages=$base
 case ${1-} in
   "") ;;
-  --dev) packages="$base $dev" ;;
-  --bench) packages="$base $bench" ;;
-  *) echo "usage: tools/setup.sh [--dev | --bench]" >&2; exit 2 ;;
+  --test) packages="$base $test" ;;
+  --dev) packages="$base $test $dev" ;;
+  --bench) packages="$base $test $bench" ;;
+  *) echo "usage: tools/setup.sh [--test | --dev | --bench]" >&2; exit 2 ;;
 esac
 
 # --- Debian and its kin -----------------------------------------------------
@@ -94,11 +98,12 @@ setup_by_hand() {
   cat >&2 <<EOF
 setup: these were not found: $(echo $missing | sed 's/ /, /g')
 Install sluice's tools and libraries with one of
-  brew install cmake pkgconf lua@5.4 libuv llhttp luarocks
+  brew install cmake pkgconf lua@5.4 libuv llhttp luarocks \\
+    openssl@3 curl gumbo-parser
   dnf install gcc make cmake pkgconf lua lua-devel libuv-devel llhttp-devel \\
-    luarocks curl nmap-ncat
+    luarocks curl nmap-ncat openssl-devel libcurl-devel gumbo-parser-devel
   apk add build-base cmake pkgconf lua5.4 lua5.4-dev libuv-dev llhttp-dev \\
-    luarocks5.4 curl netcat-openbsd
+    luarocks5.4 curl netcat-openbsd openssl-dev curl-dev gumbo-parser-dev
 then the two Lua modules of the tests and of sluice.http with
   luarocks --lua-version 5.4 install busted
   luarocks --lua-version 5.4 install lua-cjson
