@@ -82,7 +82,8 @@ static int connect_tcp(lua_State *L) {
   if (error < 0) return fail_early(L, loop, stream, error);
   sl_handle_opened(&stream->handle);
   sl_stream_fill_box(box, stream);
-  error = uv_tcp_connect(&stream->connect, tcp, address, on_connected);
+  error = uv_tcp_connect(&stream->request.connect, tcp, address,
+                         on_connected);
   if (error == 0) error = uv_tcp_nodelay(tcp, 1);
   if (error == 0) return park(L, stream, task);
   sl_stream_close(stream, SL_CLOSE_NOW);
@@ -107,7 +108,7 @@ static int connect_unix(lua_State *L) {
   if (error < 0) return fail_early(L, loop, stream, error);
   sl_handle_opened(&stream->handle);
   sl_stream_fill_box(box, stream);
-  uv_pipe_connect(&stream->connect, &stream->handle.uv.pipe, path,
+  uv_pipe_connect(&stream->request.connect, &stream->handle.uv.pipe, path,
                   on_connected);
   return park(L, stream, task);
 }

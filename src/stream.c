@@ -29,6 +29,9 @@ static void step_close(struct sl_stream *stream);
 struct sl_flusher {
   struct sl_handle handle; /* a uv_prepare_t; first */
   struct sl_link streams;  /* that have something to flush */
+  /* Where a stream of little traffic reads to: what came is copied, so that
+     none of thousands keeps a buffer that it fills once in a while. */
+  char scratch[FIRST_CHUNK];
 };
 
 static const char flusher_key; /* registry: the loop's flusher */
@@ -158,6 +161,10 @@ static void on_alloc(uv_handle_t *uv, size_t suggested, uv_buf_t *buffer) {
   (void)suggested;
   *buffer = uv_buf_init(NULL, 0);
   if (stream->state != SL_STREAM_OPEN) sl_bytes_clear(in);
+  if (in->len == 0 && stream->chunk == FIRST_CHUNK) {
+    *buffer = uv_buf_init(stream->flusher->scratch, FIRST_CHUNK);
+    return;
+  }
   if (!sl_bytes_reserve(in, stream->chunk)) return;
   room = in->cap - in->start - in->len;
   if (room > LAST_CHUNK) room = LAST_CHUNK;
@@ -175,6 +182,7 @@ static void end_reading(struct sl_stream *stream, int why) {
   stop_reading(stream);
   if (stream->state == SL_STREAM_DRAINING) step_close(stream);
   wake_all(&stream->readers);
+  if (stream->arrived != NULL) stream->arrived(stream);
 }
 
 static void on_read(uv_stream_t *uv, ssize_t n, const uv_buf_t *buffer) {
@@ -186,12 +194,18 @@ static void on_read(uv_stream_t *uv, ssize_t n, const uv_buf_t *buffer) {
     return;
   }
   if (stream->state != SL_STREAM_OPEN) return; /* swallowed */
-  in->len += (size_t)n;
+  if (buffer->base != stream->flusher->scratch) {
+    in->len += (size_t)n;
+  } else if (!sl_bytes_append(in, buffer->base, (size_t)n)) {
+    end_reading(stream, UV_ENOMEM);
+    return;
+  }
   if ((size_t)n == buffer->len && stream->chunk < LAST_CHUNK)
     stream->chunk *= 2;
   if (in->len >= SL_STREAM_HIGH && in->len >= stream->want)
     stop_reading(stream);
   if (in->len >= stream->want) wake_all(&stream->readers);
+  if (stream->arrived != NULL) stream->arrived(stream);
 }
 
 static void start_reading(struct sl_stream *stream) {
@@ -202,6 +216,15 @@ static void start_reading(struct sl_stream *stream) {
     stream->reading = true;
   else
     stream->end = error;
+}
+
+void sl_stream_listen(struct sl_stream *stream) { start_reading(stream); }
+
+void sl_stream_trim(struct sl_stream *stream) {
+  if (stream->in.len == 0) sl_bytes_trim(&stream->in, 0);
+  if (stream->out.len == 0) sl_bytes_trim(&stream->out, 0);
+  if (stream->sending.len == 0 && stream->slice == 0)
+    sl_bytes_trim(&stream->sending, 0);
 }
 
 void sl_stream_try_read(struct sl_stream *stream) {
@@ -273,7 +296,7 @@ static void start_write(struct sl_stream *stream) {
   }
   buffer = buffer_of(sending->data,
                      sending->len < SLICE ? sending->len : SLICE);
-  error = uv_write(&stream->write, &stream->handle.uv.stream, &buffer, 1,
+  error = uv_write(&stream->request.write, &stream->handle.uv.stream, &buffer, 1,
                    on_written);
   if (error == 0)
     stream->slice = buffer.len;
@@ -298,7 +321,7 @@ static void on_fin_sent(uv_shutdown_t *request, int status) {
 /* All that was queued is written or lost. */
 static void drained(struct sl_stream *stream) {
   if (stream->ending && stream->broken == 0 && !stream->fin_sent) {
-    int error = uv_shutdown(&stream->fin, &stream->handle.uv.stream,
+    int error = uv_shutdown(&stream->request.fin, &stream->handle.uv.stream,
                             on_fin_sent);
     if (error < 0) break_writing(stream, error);
   }
@@ -398,6 +421,7 @@ void sl_stream_close(struct sl_stream *stream, enum sl_stream_ending how) {
   bool gentle = how == SL_CLOSE_GENTLY;
   if (stream->state != SL_STREAM_OPEN) return;
   sl_handle_part(&stream->handle);
+  stream->arrived = NULL;
   wake_all(&stream->readers);
   wake_all(&stream->connectors);
   wake_all(&stream->writers);

@@ -45,6 +45,10 @@ struct sl_stream {
   struct sl_link pending;  /* among those that have something to flush */
   struct sl_flusher *flusher;
   void (*gone)(struct sl_stream *stream); /* it is about to be freed */
+  /* Bytes have arrived, or the end; in a callback of libuv. NULL: nobody
+     wants to know but the reader. */
+  void (*arrived)(struct sl_stream *stream);
+  void *listener;                         /* arrived's */
   void *server;                           /* gone's; NULL: it connected */
   struct sl_bytes in;      /* read and not yet taken */
   struct sl_bytes out;     /* to be written, not yet given to libuv */
@@ -70,9 +74,11 @@ struct sl_stream {
   bool fin_sent;
   bool gentle;    /* DRAINING follows FLUSHING */
   bool reserved;  /* the clock has room for the deadline */
-  uv_write_t write;
-  uv_shutdown_t fin;
-  uv_connect_t connect;
+  union { /* it is connected, then written to, then finished */
+    uv_connect_t connect;
+    uv_write_t write;
+    uv_shutdown_t fin;
+  } request;
 };
 
 extern const struct sl_class sl_stream_class;
@@ -118,6 +124,12 @@ void sl_stream_consume(struct sl_stream *stream, size_t n);
 
 /* Reads what the kernel has, without waiting for the loop to ask it. */
 void sl_stream_try_read(struct sl_stream *stream);
+
+/* Asks the kernel for bytes, whether or not somebody reads. */
+void sl_stream_listen(struct sl_stream *stream);
+
+/* Frees the buffers that are empty: it will be idle. */
+void sl_stream_trim(struct sl_stream *stream);
 
 /* Parks the task until there are `want` bytes in `in`, or stream->end. `k`
    must look whether the stream is closed. Throws if another task reads. */
