@@ -51,7 +51,7 @@ test-lua: build ## the specs; make test-lua SPECS=spec/queue_spec.lua
 test-rock: ## luarocks make into an empty tree, and require it there
 	tools/test_rockspec.sh
 
-bench: ## measure against raw C, asyncio, cqueues and Go
+bench: ## measure against raw C, other libraries, other servers
 	@tools/setup.sh --bench
 	@$(MAKE) build
 	bench/run.sh
