@@ -103,21 +103,22 @@ end
 
 -- -- serving --
 
-local function handle(handler, stream, limit)
-  local stream <close> = stream -- luacheck: ignore
-  if limit then stream:set_limit(limit) end
+-- `keep_open`: the handler sees to the stream's end, which is none of its own.
+local function handle(handler, stream, options)
+  local guard <close> = not options.keep_open and stream -- luacheck: ignore
+  if options.limit then stream:set_limit(options.limit) end
   handler(stream)
 end
 
-local function accept_all(server, handler, limit)
+local function accept_all(server, handler, options)
   local server <close> = server -- luacheck: ignore
   for stream in core.accept, server do
-    sluice.create_task(handle, handler, stream, limit)
+    sluice.create_task(handle, handler, stream, options)
   end
 end
 
 local function start(server, handler, options)
-  local task = sluice.create_task(accept_all, server, handler, options.limit)
+  local task = sluice.create_task(accept_all, server, handler, options)
   task.name = "accept on " .. table.concat({ server:sockname() }, ":")
   return server
 end
