@@ -296,8 +296,8 @@ static void start_write(struct sl_stream *stream) {
   }
   buffer = buffer_of(sending->data,
                      sending->len < SLICE ? sending->len : SLICE);
-  error = uv_write(&stream->request.write, &stream->handle.uv.stream, &buffer, 1,
-                   on_written);
+  error = uv_write(&stream->request.write, &stream->handle.uv.stream,
+                   &buffer, 1, on_written);
   if (error == 0)
     stream->slice = buffer.len;
   else
