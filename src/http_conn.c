@@ -251,7 +251,7 @@ static int advance(lua_State *L, struct sl_http_conn *conn,
   struct sl_http_parser *parser = &conn->parser;
   for (;;) {
     struct sl_stream *stream = sl_http_stream_of(conn);
-    if (stream == NULL || stream->broken != 0)
+    if (stream == NULL || sl_http_broken(stream))
       return push_over(L, conn, 0, NULL);
     if (sl_stream_above(stream))
       return sl_http_conn_drain_k(L, conn, stream, task, k_next);
@@ -290,8 +290,9 @@ static int next_request(lua_State *L) {
   if (sl_wait_must_pause(task))
     return sl_wait_pause_k(L, task, next_request);
   stream = sl_http_stream_of(conn);
-  if (stream == NULL || stream->broken != 0)
+  if (stream == NULL || sl_http_broken(stream))
     return push_over(L, conn, 0, NULL);
+  if (conn->task != task) sl_http_conn_watch(L, conn, stream, task);
   if (conn->state == SL_HTTP_ASKED || conn->state == SL_HTTP_SENDING)
     return luaL_error(L, "the request was not answered");
   if (conn->state == SL_HTTP_ANSWERED && !conn->parser.stream)
@@ -337,7 +338,10 @@ static void free_conn(struct sl_http_conn *conn) {
   if (!conn->reserved) return;
   conn->reserved = false;
   stream = sl_http_stream_of(conn);
-  if (stream != NULL) stream->arrived = NULL;
+  if (stream != NULL) {
+    stream->arrived = NULL;
+    stream->ended = NULL;
+  }
   sl_link_unlink(&conn->rest);
   clear_due(conn);
   if (conn->loop->clock != NULL) sl_clock_release(conn->loop);
@@ -379,7 +383,7 @@ static int new_conn(lua_State *L) {
   struct sl_http_settings *settings =
       sl_check(L, 2, &sl_http_settings_class);
   struct sl_memory memory = sl_memory_of(L);
-  struct sl_http_conn *conn = sl_object_new(L, &sl_http_conn_class, 2);
+  struct sl_http_conn *conn = sl_object_new(L, &sl_http_conn_class, 3);
   conn->loop = loop;
   conn->box = box;
   conn->settings = settings;
@@ -389,9 +393,9 @@ static int new_conn(lua_State *L) {
   sl_http_init(&conn->parser, &settings->limits, memory.alloc, memory.ud);
   sl_bytes_init(&conn->piece, memory.alloc, memory.ud);
   lua_pushvalue(L, 1);
-  lua_setiuservalue(L, -2, 1);
+  lua_setiuservalue(L, -2, SL_HTTP_STREAM);
   lua_pushvalue(L, 2);
-  lua_setiuservalue(L, -2, 2);
+  lua_setiuservalue(L, -2, SL_HTTP_SETTINGS);
   sl_clock_reserve(L, loop);
   conn->reserved = true;
   return 1;
@@ -424,6 +428,7 @@ void sl_http_open(lua_State *L, struct sl_loop *loop) {
   lua_getfield(L, -1, "__index");
   sl_setfuncs(L, loop, sl_http_body_methods);
   sl_setfuncs(L, loop, sl_http_answer_methods);
+  sl_setfuncs(L, loop, sl_http_gone_methods);
   lua_pop(L, 2);
   sl_http_settings_open(L, loop);
   lua_newtable(L);

@@ -58,6 +58,7 @@ struct sl_http_conn {
   struct sl_loop *loop; /* a reference of it, while reserved */
   struct sl_box *box;   /* of the stream */
   struct sl_http_settings *settings;
+  struct sl_task *task; /* that serves it; NULL: none yet */
   struct sl_deadline deadline;
   uint64_t armed_ns;      /* when it fires, while it is armed */
   uint64_t due_ns;        /* when the wait is given up, SL_NEVER: not */
@@ -74,9 +75,13 @@ struct sl_http_conn {
   bool closing;           /* there is no next request */
   bool stopping;          /* the server is: answers say so */
   bool told_continue;
+  bool gone;              /* the client left before its answer */
   int refused;            /* status that the body was refused with, or 0 */
   struct sl_http_parser parser;
 };
+
+/* The user values that keep what it points at. */
+enum { SL_HTTP_STREAM = 1, SL_HTTP_SETTINGS, SL_HTTP_TASK };
 
 extern const struct sl_class sl_http_conn_class;
 extern const struct sl_class sl_http_settings_class;
@@ -84,9 +89,10 @@ extern const struct sl_class sl_http_settings_class;
 /* Makes the classes, and the module "sluice.core.http". */
 void sl_http_open(lua_State *L, struct sl_loop *loop);
 
-/* What http_body.c, http_answer.c and http_tables.c add to it. */
+/* What http_body.c, http_answer.c, http_gone.c and http_tables.c add. */
 extern const luaL_Reg sl_http_body_methods[];
 extern const luaL_Reg sl_http_answer_methods[];
+extern const luaL_Reg sl_http_gone_methods[];
 extern const luaL_Reg sl_http_functions[];
 
 void sl_http_settings_open(lua_State *L, struct sl_loop *loop);
@@ -109,6 +115,11 @@ static inline struct sl_http_conn *sl_http_conn_check(lua_State *L) {
 static inline struct sl_stream *sl_http_stream_of(
     const struct sl_http_conn *conn) {
   return sl_stream_of(conn->box);
+}
+
+/* Whether nobody is there to take an answer. */
+static inline bool sl_http_broken(const struct sl_stream *stream) {
+  return stream->broken != 0 || (stream->end != 0 && stream->end != UV_EOF);
 }
 
 /* Feeds the parser with what has arrived. The piece of a streamed body is in
@@ -134,6 +145,14 @@ enum sl_wake sl_http_conn_outcome(lua_State *L, struct sl_http_conn *conn,
 /* Appends the answer to a request that is refused; there is no next one. */
 void sl_http_conn_refuse(struct sl_http_conn *conn, struct sl_stream *stream,
                          int status);
+
+/* Has the task, which serves the connection at 1, cancelled when the client
+   goes away while a request is in work. */
+void sl_http_conn_watch(lua_State *L, struct sl_http_conn *conn,
+                        struct sl_stream *stream, struct sl_task *task);
+/* No task serves it any more. */
+void sl_http_conn_unwatch(lua_State *L, struct sl_http_conn *conn,
+                          struct sl_stream *stream);
 
 /* The date of now. */
 const struct sl_http_date *sl_http_conn_date(struct sl_http_conn *conn);

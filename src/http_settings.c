@@ -56,6 +56,7 @@ int sl_http_conn_rest(lua_State *L) {
   sl_http_fini(&conn->parser);
   sl_bytes_fini(&conn->piece);
   sl_stream_trim(stream);
+  sl_http_conn_unwatch(L, conn, stream);
   conn->resting = true;
   sl_list_push(&conn->settings->resting, &conn->rest);
   stream->listener = conn;

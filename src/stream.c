@@ -180,6 +180,7 @@ static void stop_reading(struct sl_stream *stream) {
 static void end_reading(struct sl_stream *stream, int why) {
   stream->end = why == UV_ENOBUFS ? UV_ENOMEM : why;
   stop_reading(stream);
+  if (stream->ended != NULL) stream->ended(stream);
   if (stream->state == SL_STREAM_DRAINING) step_close(stream);
   wake_all(&stream->readers);
   if (stream->arrived != NULL) stream->arrived(stream);
@@ -280,6 +281,7 @@ static void break_writing(struct sl_stream *stream, int why) {
   if (stream->broken == 0) stream->broken = why;
   sl_bytes_clear(&stream->out);
   if (stream->slice == 0) sl_bytes_clear(&stream->sending);
+  if (stream->ended != NULL) stream->ended(stream);
   wake_all(&stream->writers);
   wake_all(&stream->finishers);
 }
@@ -422,6 +424,7 @@ void sl_stream_close(struct sl_stream *stream, enum sl_stream_ending how) {
   if (stream->state != SL_STREAM_OPEN) return;
   sl_handle_part(&stream->handle);
   stream->arrived = NULL;
+  stream->ended = NULL;
   wake_all(&stream->readers);
   wake_all(&stream->connectors);
   wake_all(&stream->writers);

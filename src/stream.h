@@ -49,6 +49,8 @@ struct sl_stream {
      wants to know but the reader. */
   void (*arrived)(struct sl_stream *stream);
   void *listener;                         /* arrived's */
+  void (*ended)(struct sl_stream *stream); /* `end` or `broken` was set */
+  void *user;                              /* ended's */
   void *server;                           /* gone's; NULL: it connected */
   struct sl_bytes in;      /* read and not yet taken */
   struct sl_bytes out;     /* to be written, not yet given to libuv */

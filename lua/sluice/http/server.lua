@@ -19,6 +19,7 @@ local checkpoint = require("sluice.core").checkpoint
 local Server = {}
 Server.__index = Server
 
+local CLIENT_GONE = 499 -- in the access log, as nginx has it
 local ABANDON = 5 -- seconds that cancelled handlers have to end
 
 local function log_error(...)
@@ -42,6 +43,7 @@ local function serve_requests(server, conn, visit)
       }, Request)
       visit.request = request
       local began = log and sluice.time()
+      visit.began = began
       local status, bytes = send(conn, dispatch(request, encoded))
       request._conn = nil
       if log then log(visit, request, status, bytes, began) end
@@ -62,10 +64,25 @@ local function describe(err)
   return debug.traceback(tostring(err), 2)
 end
 
+local function is_in_work(conn)
+  local state = conn:state()
+  return state == "asked" or state == "sending"
+end
+
+-- The client of the request went away before it was answered.
+local function log_gone(server, visit)
+  if server.log then
+    server.log(visit, visit.request, CLIENT_GONE, 0, visit.began)
+  end
+end
+
 -- Answers the request that failed. Returns whether the connection can go on.
 local function recover(server, conn, visit, err)
-  if sluice.is_cancelled(err) then sluice.sleep(0) end -- our own is raised
   local request = visit.request
+  if sluice.is_cancelled(err) then
+    if conn:gone() and is_in_work(conn) then log_gone(server, visit) end
+    sluice.sleep(0) -- a cancellation of our own is raised again
+  end
   log_error(("error in %s %s: %s"):format(
     request and request.method or "?", request and request.path or "?",
     tostring(err)))
