@@ -14,7 +14,7 @@ VALGRIND_SPECS ?= $(CORE_SPECS:%=spec/%_spec.lua)
 .NOTPARALLEL:
 MAKEFLAGS += --no-print-directory
 .PHONY: help setup setup-test setup-dev demo build install test test-c test-lua \
-  test-rock bench asan gcstress valgrind lint format-check docs clean
+  test-rock bench asan fuzz gcstress valgrind lint format-check docs clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | \
@@ -62,6 +62,11 @@ asan: ## C tests and specs under address, leak and undefined sanitizers
 	@cmake --build --preset asan --parallel
 	ctest --preset asan
 	tools/asan.sh tools/busted.sh $(SPECS)
+
+SECONDS ?= 60
+
+fuzz: ## fuzz the path of HTTP input (clang); make fuzz SECONDS=600
+	tests/fuzz/run.sh $(SECONDS)
 
 gcstress: build ## the specs with a collector that runs all the time
 	SLUICE_GC=aggressive tools/busted.sh $(SPECS)
