@@ -10,7 +10,7 @@ usage: lua check_layers.lua [DIRECTORY]
 
 --- Lowest first. A name may end in `*`; an exact name is looked for first.
 local LAYERS = {
-  { "list", "heap", "bytes", "schedule", "http_text", "http_head",
+  { "list", "heap", "bytes", "schedule", "codec", "http_text", "http_head",
     "http_parser", "http_response" },
   { "lx" },
   { "pool", "place" },
@@ -24,7 +24,8 @@ local LAYERS = {
     "pack", "corolib" },
   { "lock", "semaphore", "event", "condition", "barrier" },
   { "ring", "prio", "queue", "queue_impl", "queue_info", "heapobj" },
-  { "handle", "address", "stream", "stream_io", "connect", "net" },
+  { "handle", "address", "stream", "stream_io", "connect", "listen",
+    "net" },
   { "http_*" },
   { "report", "watch", "testing" },
   { "sluice" },
