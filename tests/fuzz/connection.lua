@@ -37,13 +37,14 @@ end
 
 local function read_body(request, in_pieces)
   if not in_pieces then return request:text() end
-  local pieces = {}
-  repeat
-    local piece, why = request:read(7)
-    pieces[#pieces + 1] = piece
-  until not piece
-  pieces[#pieces + 1] = why ~= "eof" and why or nil
-  return table.concat(pieces)
+  local read = {}
+  local piece, why = request:read(7)
+  while piece do
+    read[#read + 1] = piece
+    piece, why = request:read(7)
+  end
+  if why ~= "eof" then read[#read + 1] = why end
+  return table.concat(read)
 end
 
 -- What the application understood of a request.
@@ -223,10 +224,11 @@ end
 
 local function skip_chunks(text, at)
   repeat
-    local size, start = text:match("^(%x+)\r\n()", at)
+    local size, data = text:match("^(%x+)\r\n()", at)
     size = tonumber(assert(size, "a chunk is broken"), 16)
-    assert(text:sub(start + size, start + size + 1) == "\r\n", "no end")
-    at = start + size + 2
+    at = data + size
+    assert(text:sub(at, at + 1) == "\r\n", "a chunk without its end")
+    at = at + 2
   until size == 0
   return at
 end
