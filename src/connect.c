@@ -3,8 +3,6 @@
 */
 #include "connect.h"
 
-#include <sys/un.h>
-
 #include "address.h"
 
 static void on_connected(uv_connect_t *request, int status) {
@@ -98,11 +96,10 @@ static int connect_unix(lua_State *L) {
   struct sl_task *task = sl_wait_enter(L, loop);
   struct sl_stream *stream;
   struct sl_box *box;
-  int error;
+  int error = sl_address_check_path(path, len);
   if (sl_wait_must_pause(task))
     return sl_wait_pause_k(L, task, connect_unix);
-  if (len >= sizeof ((struct sockaddr_un *)0)->sun_path)
-    return sl_fail_uv(L, UV_ENAMETOOLONG);
+  if (error < 0) return sl_fail_uv(L, error);
   stream = push_stream(L, loop, &box);
   error = uv_pipe_init(&loop->uv, &stream->handle.uv.pipe, 0);
   if (error < 0) return fail_early(L, loop, stream, error);
