@@ -8,6 +8,7 @@
 static void on_connected(uv_connect_t *request, int status) {
   struct sl_stream *stream =
       (struct sl_stream *)sl_handle_of(request->handle);
+  stream->handle.loop->nremote--;
   stream->connected = status;
   if (!sl_list_empty(&stream->connectors))
     sl_task_wake(sl_task_of(stream->connectors.next), SL_WOKEN);
@@ -58,8 +59,10 @@ static int fail_early(lua_State *L, struct sl_loop *loop,
   return sl_fail_uv(L, error);
 }
 
+/* A connect is in flight. */
 static int park(lua_State *L, struct sl_stream *stream,
                 struct sl_task *task) {
+  stream->handle.loop->nremote++;
   return sl_wait_park_k(L, task, &stream->connectors, &connect_kind, stream,
                         SL_NEVER, k_connect);
 }
@@ -80,9 +83,9 @@ static int connect_tcp(lua_State *L) {
   if (error < 0) return fail_early(L, loop, stream, error);
   sl_handle_opened(&stream->handle);
   sl_stream_fill_box(box, stream);
+  uv_tcp_nodelay(tcp, 1); /* the socket is made by what follows */
   error = uv_tcp_connect(&stream->request.connect, tcp, address,
                          on_connected);
-  if (error == 0) error = uv_tcp_nodelay(tcp, 1);
   if (error == 0) return park(L, stream, task);
   sl_stream_close(stream, SL_CLOSE_NOW);
   return sl_fail_uv(L, error);
