@@ -2,17 +2,17 @@
 ** stream.c: see stream.h. The machinery; what scripts call is in
 ** stream_io.c.
 */
-#include "stream.h"
+#include "stream_impl.h"
 
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
 enum {
-  FIRST_CHUNK = 4096,
+  FIRST_CHUNK = SL_STREAM_CHUNK,
   LAST_CHUNK = 65536,
   SLICE = 262144, /* given to libuv at once, so that progress is seen */
-  KEEP = 65536    /* a larger buffer is freed when it is empty */
+  KEEP = SL_STREAM_KEEP
 };
 
 static const uint64_t FLUSH_NS = UINT64_C(30000000000);
@@ -25,14 +25,6 @@ static struct sl_stream *stream_of(const void *uv) {
 static void step_close(struct sl_stream *stream);
 
 /* -- flushing before the kernel is asked -- */
-
-struct sl_flusher {
-  struct sl_handle handle; /* a uv_prepare_t; first */
-  struct sl_link streams;  /* that have something to flush */
-  /* Where a stream of little traffic reads to: what came is copied, so that
-     none of thousands keeps a buffer that it fills once in a while. */
-  char scratch[FIRST_CHUNK];
-};
 
 static const char flusher_key; /* registry: the loop's flusher */
 
@@ -48,6 +40,8 @@ static void on_prepare(uv_prepare_t *prepare) {
 static void free_flusher(struct sl_handle *handle) {
   struct sl_flusher *flusher = (struct sl_flusher *)handle;
   while (!sl_list_empty(&flusher->streams)) sl_list_pop(&flusher->streams);
+  if (flusher->raw != NULL)
+    handle->memory.alloc(handle->memory.ud, flusher->raw, SL_STREAM_RAW, 0);
 }
 
 struct sl_flusher *sl_stream_flusher(lua_State *L) {
@@ -89,6 +83,7 @@ static void free_stream(struct sl_handle *handle) {
     sl_clock_disarm(handle->loop, &stream->deadline);
     sl_clock_release(handle->loop);
   }
+  if (stream->codec != NULL) stream->codec->ops->free(stream->codec);
   sl_bytes_fini(&stream->in);
   sl_bytes_fini(&stream->out);
   sl_bytes_fini(&stream->sending);
@@ -161,6 +156,10 @@ static void on_alloc(uv_handle_t *uv, size_t suggested, uv_buf_t *buffer) {
   (void)suggested;
   *buffer = uv_buf_init(NULL, 0);
   if (stream->state != SL_STREAM_OPEN) sl_bytes_clear(in);
+  if (stream->codec != NULL) {
+    *buffer = uv_buf_init(stream->flusher->raw, SL_STREAM_RAW);
+    return;
+  }
   if (in->len == 0 && stream->chunk == FIRST_CHUNK) {
     *buffer = uv_buf_init(stream->flusher->scratch, FIRST_CHUNK);
     return;
@@ -177,7 +176,7 @@ static void stop_reading(struct sl_stream *stream) {
 }
 
 /* The peer is done, or the connection is. */
-static void end_reading(struct sl_stream *stream, int why) {
+void sl_stream_end_reading(struct sl_stream *stream, int why) {
   stream->end = why == UV_ENOBUFS ? UV_ENOMEM : why;
   stop_reading(stream);
   if (stream->ended != NULL) stream->ended(stream);
@@ -186,27 +185,37 @@ static void end_reading(struct sl_stream *stream, int why) {
   if (stream->arrived != NULL) stream->arrived(stream);
 }
 
+void sl_stream_received(struct sl_stream *stream) {
+  size_t len = stream->in.len;
+  if (len >= SL_STREAM_HIGH && len >= stream->want) stop_reading(stream);
+  if (len >= stream->want) wake_all(&stream->readers);
+  if (stream->arrived != NULL) stream->arrived(stream);
+}
+
 static void on_read(uv_stream_t *uv, ssize_t n, const uv_buf_t *buffer) {
   struct sl_stream *stream = stream_of(uv);
   struct sl_bytes *in = &stream->in;
   if (n == 0) return;
   if (n < 0) {
-    end_reading(stream, (int)n);
+    int why = (int)n;
+    if (stream->codec != NULL) why = sl_stream_cut(stream, why);
+    sl_stream_end_reading(stream, why);
     return;
   }
   if (stream->state != SL_STREAM_OPEN) return; /* swallowed */
+  if (stream->codec != NULL) {
+    sl_stream_decode(stream, buffer->base, (size_t)n);
+    return;
+  }
   if (buffer->base != stream->flusher->scratch) {
     in->len += (size_t)n;
   } else if (!sl_bytes_append(in, buffer->base, (size_t)n)) {
-    end_reading(stream, UV_ENOMEM);
+    sl_stream_end_reading(stream, UV_ENOMEM);
     return;
   }
   if ((size_t)n == buffer->len && stream->chunk < LAST_CHUNK)
     stream->chunk *= 2;
-  if (in->len >= SL_STREAM_HIGH && in->len >= stream->want)
-    stop_reading(stream);
-  if (in->len >= stream->want) wake_all(&stream->readers);
-  if (stream->arrived != NULL) stream->arrived(stream);
+  sl_stream_received(stream);
 }
 
 static void start_reading(struct sl_stream *stream) {
@@ -226,23 +235,30 @@ void sl_stream_trim(struct sl_stream *stream) {
   if (stream->out.len == 0) sl_bytes_trim(&stream->out, 0);
   if (stream->sending.len == 0 && stream->slice == 0)
     sl_bytes_trim(&stream->sending, 0);
+  if (stream->codec != NULL && stream->codec->wire.len == 0)
+    sl_bytes_trim(&stream->codec->wire, 0);
+}
+
+/* As read(2), and again if a signal interrupts it. */
+static ssize_t read_now(uv_os_fd_t fd, char *to, size_t len) {
+  ssize_t n;
+  do n = read(fd, to, len);
+  while (n < 0 && errno == EINTR);
+  return n;
 }
 
 void sl_stream_try_read(struct sl_stream *stream) {
-  struct sl_bytes *in = &stream->in;
   uv_os_fd_t fd;
+  uv_buf_t buffer;
   ssize_t n;
-  if (stream->end != 0 || in->len >= SL_STREAM_HIGH) return;
+  if (stream->end != 0 || stream->in.len >= SL_STREAM_HIGH) return;
   if (uv_fileno(&stream->handle.uv.any, &fd) != 0) return;
-  if (!sl_bytes_reserve(in, stream->chunk)) return;
-  do n = read(fd, in->data + in->len, stream->chunk);
-  while (n < 0 && errno == EINTR);
-  if (n > 0)
-    in->len += (size_t)n;
-  else if (n == 0)
-    end_reading(stream, UV_EOF);
-  else if (errno != EAGAIN && errno != EWOULDBLOCK)
-    end_reading(stream, uv_translate_sys_error(errno));
+  on_alloc(&stream->handle.uv.any, 0, &buffer);
+  if (buffer.base == NULL) return;
+  n = read_now(fd, buffer.base, buffer.len);
+  if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return;
+  if (n < 0) n = uv_translate_sys_error(errno);
+  on_read(&stream->handle.uv.stream, n == 0 ? UV_EOF : n, &buffer);
 }
 
 void sl_stream_consume(struct sl_stream *stream, size_t n) {
@@ -277,31 +293,39 @@ static uv_buf_t buffer_of(const char *data, size_t len) {
 }
 
 /* Nothing can be written any more: what is queued is lost. */
-static void break_writing(struct sl_stream *stream, int why) {
+void sl_stream_break_writing(struct sl_stream *stream, int why) {
   if (stream->broken == 0) stream->broken = why;
   sl_bytes_clear(&stream->out);
   if (stream->slice == 0) sl_bytes_clear(&stream->sending);
+  if (stream->codec != NULL) sl_bytes_clear(&stream->codec->wire);
   if (stream->ended != NULL) stream->ended(stream);
   wake_all(&stream->writers);
   wake_all(&stream->finishers);
 }
 
-/* Gives a slice of what is queued to libuv; nothing is in flight. */
-static void start_write(struct sl_stream *stream) {
+/* Makes what is queued what is being sent. */
+static void fill_sending(struct sl_stream *stream) {
+  struct sl_bytes empty = stream->sending, *from = &stream->out;
+  if (stream->codec != NULL) {
+    sl_stream_fill_wire(stream);
+    from = &stream->codec->wire;
+  }
+  stream->sending = *from;
+  *from = empty;
+}
+
+void sl_stream_start_write(struct sl_stream *stream) {
   struct sl_bytes *sending = &stream->sending;
   uv_buf_t buffer;
   int error;
-  if (sending->len == 0) {
-    struct sl_bytes empty = *sending;
-    *sending = stream->out;
-    stream->out = empty;
-  }
+  if (sending->len == 0) fill_sending(stream);
+  if (sending->len == 0) return; /* the codec has not begun, or failed */
   buffer = buffer_of(sending->data,
                      sending->len < SLICE ? sending->len : SLICE);
   error = uv_write(&stream->request.write, &stream->handle.uv.stream,
                    &buffer, 1, on_written);
   if (error < 0) {
-    break_writing(stream, error);
+    sl_stream_break_writing(stream, error);
     return;
   }
   stream->slice = buffer.len;
@@ -318,7 +342,7 @@ static void on_fin_sent(uv_shutdown_t *request, int status) {
   stream->handle.loop->nremote--;
   if (stream->state == SL_STREAM_CLOSED) return;
   stream->fin_sent = true;
-  if (status < 0) break_writing(stream, status);
+  if (status < 0) sl_stream_break_writing(stream, status);
   wake_all(&stream->finishers);
   step_close(stream);
 }
@@ -329,7 +353,7 @@ static void drained(struct sl_stream *stream) {
     int error = uv_shutdown(&stream->request.fin, &stream->handle.uv.stream,
                             on_fin_sent);
     if (error == 0) stream->handle.loop->nremote++;
-    if (error < 0) break_writing(stream, error);
+    if (error < 0) sl_stream_break_writing(stream, error);
   }
   step_close(stream);
 }
@@ -342,33 +366,37 @@ static void on_written(uv_write_t *request, int status) {
   if (stream->sending.len == 0) sl_bytes_trim(&stream->sending, KEEP);
   if (stream->state == SL_STREAM_CLOSED) return;
   if (status < 0)
-    break_writing(stream, status);
+    sl_stream_break_writing(stream, status);
   else if (sl_stream_queued(stream) > 0)
-    start_write(stream);
+    sl_stream_start_write(stream);
   if (!sl_stream_above(stream)) wake_all(&stream->writers);
   if (stream->slice == 0) drained(stream);
 }
 
-/* What the kernel took of the bytes at once. */
-static size_t try_write(struct sl_stream *stream, const char *data,
-                        size_t len) {
+size_t sl_stream_try_write(struct sl_stream *stream, const char *data,
+                           size_t len) {
   uv_buf_t buffer = buffer_of(data, len);
   int n = uv_try_write(&stream->handle.uv.stream, &buffer, 1);
   if (n >= 0) return (size_t)n;
-  if (n != UV_EAGAIN) break_writing(stream, n);
+  if (n != UV_EAGAIN) sl_stream_break_writing(stream, n);
   return 0;
 }
 
 void sl_stream_flush(struct sl_stream *stream) {
   struct sl_bytes *out = &stream->out;
   if (sl_link_linked(&stream->pending)) sl_link_unlink(&stream->pending);
-  if (stream->slice > 0 || out->len == 0) return; /* on_written goes on */
+  if (stream->slice > 0) return; /* on_written goes on */
+  if (stream->codec != NULL) {
+    sl_stream_encode_out(stream);
+    return;
+  }
+  if (out->len == 0) return;
   if (stream->broken == 0)
-    sl_bytes_consume(out, try_write(stream, out->data, out->len));
+    sl_bytes_consume(out, sl_stream_try_write(stream, out->data, out->len));
   if (stream->broken != 0)
     sl_bytes_clear(out);
   else if (out->len > 0)
-    start_write(stream);
+    sl_stream_start_write(stream);
   else
     sl_bytes_trim(out, KEEP);
 }
@@ -376,14 +404,16 @@ void sl_stream_flush(struct sl_stream *stream) {
 void sl_stream_send(struct sl_stream *stream, const char *data, size_t len) {
   if (stream->broken != 0) return;
   if (stream->out.len == 0 && stream->slice == 0) {
-    size_t n = try_write(stream, data, len);
+    size_t n = stream->codec == NULL
+                   ? sl_stream_try_write(stream, data, len)
+                   : sl_stream_encode(stream, data, len);
     data += n;
     len -= n;
   }
   if (stream->broken != 0 || len == 0) return;
   /* Some of it may have gone out, so there is no way back. */
   if (!sl_bytes_append(&stream->out, data, len))
-    break_writing(stream, UV_ENOMEM);
+    sl_stream_break_writing(stream, UV_ENOMEM);
   else
     sl_stream_flush(stream);
 }
@@ -401,6 +431,7 @@ int sl_stream_park_writer_k(lua_State *L, struct sl_stream *stream,
 void sl_stream_finish(struct sl_stream *stream) {
   if (stream->ending) return;
   stream->ending = true;
+  if (stream->codec != NULL) sl_stream_finish_codec(stream);
   sl_stream_flush(stream);
   if (stream->slice == 0) drained(stream);
 }
@@ -435,7 +466,10 @@ void sl_stream_close(struct sl_stream *stream, enum sl_stream_ending how) {
   wake_all(&stream->writers);
   wake_all(&stream->finishers);
   stop_reading(stream);
-  if (how != SL_CLOSE_NOW) sl_stream_flush(stream);
+  if (how != SL_CLOSE_NOW) {
+    if (stream->codec != NULL) sl_stream_finish_codec(stream);
+    sl_stream_flush(stream);
+  }
   stream->gentle = gentle;
   if (how == SL_CLOSE_NOW || !stream->reserved ||
       stream->handle.loop->clock == NULL || (!gentle && stream->slice == 0)) {

@@ -19,6 +19,7 @@
 #ifndef SL_STREAM_H
 #define SL_STREAM_H
 
+#include "codec.h"
 #include "handle.h"
 #include "wait.h"
 
@@ -52,6 +53,7 @@ struct sl_stream {
   void (*ended)(struct sl_stream *stream); /* `end` or `broken` was set */
   void *user;                              /* ended's */
   void *server;                           /* gone's; NULL: it connected */
+  struct sl_codec *codec;  /* between the buffers and the wire, or NULL */
   struct sl_bytes in;      /* read and not yet taken */
   struct sl_bytes out;     /* to be written, not yet given to libuv */
   struct sl_bytes sending; /* its begin is in flight: it does not move */
@@ -153,7 +155,8 @@ void sl_stream_flush(struct sl_stream *stream);
 void sl_stream_flush_soon(struct sl_stream *stream);
 
 static inline size_t sl_stream_queued(const struct sl_stream *stream) {
-  return stream->out.len + stream->sending.len;
+  size_t n = stream->out.len + stream->sending.len;
+  return sl_likely(stream->codec == NULL) ? n : n + stream->codec->wire.len;
 }
 
 /* Bytes that the kernel has not taken. */
@@ -172,5 +175,12 @@ int sl_stream_park_writer_k(lua_State *L, struct sl_stream *stream,
 
 /* Nothing more will be written: sends FIN when all is. */
 void sl_stream_finish(struct sl_stream *stream);
+
+/* -- a codec -- */
+
+/* Puts a codec, which is the stream's from now on, between its buffers,
+   which must be empty, and the wire, and begins. Who waits for its handshake
+   is among the connectors. False, and nothing has changed: no memory. */
+bool sl_stream_adopt_codec(struct sl_stream *stream, struct sl_codec *codec);
 
 #endif
