@@ -21,7 +21,7 @@ local NIL_AT_FIRST = { ["testing.last_failure"] = true }
 --- of the stub's class.
 local MODULES = {
   sluice = "sluice", testing = "sluice.testing", net = "sluice.net",
-  http = "sluice.http",
+  http = "sluice.http", url = "sluice.url",
 }
 
 local function serve()
