@@ -13,6 +13,7 @@
 
 #include "address.h"
 #include "connect.h"
+#include "secure.h"
 #include "listen.h"
 
 enum {
@@ -507,5 +508,6 @@ void sl_net_open(lua_State *L, struct sl_loop *loop) {
   sl_setfuncs(L, loop, functions);
   sl_address_open(L, loop);
   sl_connect_open(L, loop);
+  sl_secure_open(L, loop);
   sl_net_preload(L, "sluice.core.net");
 }

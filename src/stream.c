@@ -2,11 +2,13 @@
 ** stream.c: see stream.h. The machinery; what scripts call is in
 ** stream_io.c.
 */
-#include "stream_impl.h"
+#include "stream.h"
 
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "stream_impl.h"
 
 enum {
   FIRST_CHUNK = SL_STREAM_CHUNK,
