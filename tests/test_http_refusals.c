@@ -269,6 +269,7 @@ static void a_target_of_16_bytes(void) {
   small_refuse(414, "GET /23456789?1234567");
   small_refuse(414, "GET /23456789?1234567\x01");
   small_refuse(400, "GET /23456789?12345\x01");
+  small_refuse(400, "GET /23456789?123456\r\n\tx");
 }
 
 static void three_fields(void) {
