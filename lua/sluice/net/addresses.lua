@@ -3,6 +3,7 @@
 -- The core looks names up; an address is a string that holds the kernel's
 -- struct, whose family the core tells.
 
+require "sluice" -- opens the core
 local core = require "sluice.core.net"
 
 local addresses = {}
