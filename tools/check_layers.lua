@@ -11,7 +11,7 @@ usage: lua check_layers.lua [DIRECTORY]
 --- Lowest first. A name may end in `*`; an exact name is looked for first.
 local LAYERS = {
   { "list", "heap", "bytes", "schedule", "codec", "http_text", "http_head",
-    "http_parser", "http_response" },
+    "http_parser", "http_response", "engine" },
   { "lx" },
   { "pool", "place" },
   { "loop" },
@@ -25,7 +25,7 @@ local LAYERS = {
   { "lock", "semaphore", "event", "condition", "barrier" },
   { "ring", "prio", "queue", "queue_impl", "queue_info", "heapobj" },
   { "handle", "address", "stream", "stream_io", "stream_impl",
-    "stream_codec", "secure", "connect", "listen", "net" },
+    "stream_codec", "secure", "connect", "listen", "net", "reactor" },
   { "http_*" },
   { "report", "watch", "testing" },
   { "sluice" },

@@ -258,4 +258,12 @@ function App:test(options)
   return sluice.run(ask)
 end
 
+-- -- the client, which is loaded when it is first used --
+
+for _, name in ipairs { "request", "get", "post", "Client" } do
+  http[name] = function(...)
+    return require("sluice.http.client")[name](...)
+  end
+end
+
 return http
