@@ -94,6 +94,9 @@ local CLASSES = {
       local server <close> = serve()
       return require("sluice.net").connect(server:sockname())
     end },
+  { name = "sluice.net.TLSContext", receiver = "context",
+    maker = "net.TLSContext",
+    make = function() return require("sluice.net").TLSContext({}) end },
   { name = "sluice.http.App", receiver = "app",
     make = function() return require("sluice.http").App() end },
   { name = "sluice.http.Request", receiver = "request",

@@ -8,6 +8,7 @@ local sluice = require "sluice"
 local core = require "sluice.core.net"
 local addresses = require "sluice.net.addresses"
 local eyeballs = require "sluice.net.eyeballs"
+local tls = require "sluice.net.tls"
 local checkpoint = require("sluice.core").checkpoint
 
 local net = {}
@@ -63,10 +64,15 @@ local function boolean(value)
   return type(value) ~= "boolean" and "boolean expected, got " .. type(value)
 end
 
-local CONNECT = { timeout = duration, limit = count_from(0) }
+local CONNECT = {
+  timeout = duration, limit = count_from(0), tls = tls.check_client,
+}
+local CONNECT_UNIX = {
+  timeout = duration, limit = count_from(0), tls = tls.check_local_client,
+}
 local SERVE = {
   backlog = count_from(1), max_connections = count_or_huge,
-  reuse_port = boolean, limit = count_from(0),
+  reuse_port = boolean, limit = count_from(0), tls = tls.check_server,
 }
 
 local function check_options(options, known, n, name)
@@ -118,7 +124,6 @@ end
 
 -- Runs a connect under the options' timeout and limit.
 local function connect_within(options, connect, ...)
-  if options.tls then return nil, "TLS is not built in", "ENOTSUP" end
   local stream, message, code
   if options.timeout then
     stream, message, code = sluice.wait_for(options.timeout, connect, ...)
@@ -137,7 +142,7 @@ end
 -- @param host a name or an address
 -- @param port from 1 to 65535
 -- @param[opt] options `timeout`: seconds for all of it; `limit`: bytes that a
--- line may have (65536)
+-- line may have (65536); `tls`: true, options or a TLSContext
 -- @return a stream; or nil, message, code
 -- Waits.
 function net.connect(host, port, options)
@@ -145,7 +150,10 @@ function net.connect(host, port, options)
   check_port(port, 2, "connect")
   options = check_options(options, CONNECT, 3, "connect")
   checkpoint("connect")
-  return connect_within(options, connect_any, host, port)
+  local connect, message, code =
+    tls.connector(connect_any, options.tls, host)
+  if not connect then return nil, message, code end
+  return connect_within(options, connect, host, port)
 end
 
 --- Connects to a Unix socket.
@@ -155,9 +163,28 @@ end
 -- Waits.
 function net.connect_unix(path, options)
   check_type(path, "string", 1, "connect_unix")
-  options = check_options(options, CONNECT, 2, "connect_unix")
+  options = check_options(options, CONNECT_UNIX, 2, "connect_unix")
   checkpoint("connect_unix")
-  return connect_within(options, connect_path, path)
+  local connect, message, code = tls.connector(connect_path, options.tls)
+  if not connect then return nil, message, code end
+  return connect_within(options, connect, path)
+end
+
+local function check_context(options)
+  local why = tls.check(options)
+  if why then argument_error(1, "TLSContext", why) end
+end
+
+--- Options of TLS, to be used for any number of connections and servers: the
+-- files are read once.
+-- @param options `cert`, `key`, `password`, `alpn`, `min_version`, `crl_file`;
+-- of clients `ca_file`, `ca_path`, `server_name`, `verify`; of servers
+-- `client_ca`, `verify_client`, `handshake_timeout`, `on_error`
+-- @return a context
+function net.TLSContext(options)
+  check_type(options, "table", 1, "TLSContext")
+  check_context(options)
+  return tls.context(options)
 end
 
 -- -- serving --
@@ -256,7 +283,7 @@ end
 -- @param[opt] host a name or an address; "127.0.0.1"
 -- @param port 0 picks one
 -- @param[opt] options `backlog` (511), `reuse_port`, `max_connections`,
--- `limit`: bytes that a line may have (65536)
+-- `limit`: bytes that a line may have (65536), `tls`: options or a TLSContext
 -- @return a server; or nil, message, code
 -- Waits if host is a name.
 function net.serve(handler, host, port, options)
@@ -265,10 +292,12 @@ function net.serve(handler, host, port, options)
   check_port(port, 3, "serve")
   options = check_options(options, SERVE, 4, "serve")
   checkpoint("serve")
-  if options.tls then return nil, "TLS is not built in", "ENOTSUP" end
-  local server, message, code = listen(host or "127.0.0.1", port, options)
+  local run, message, code = tls.handler(handler, options.tls)
+  if not run then return nil, message, code end
+  local server
+  server, message, code = listen(host or "127.0.0.1", port, options)
   if not server then return nil, message, code end
-  return start(server, handler, options)
+  return start(server, run, options)
 end
 
 --- Serves at a Unix socket. A socket that is there already is replaced.
@@ -281,10 +310,13 @@ function net.serve_unix(handler, path, options)
   check_type(path, "string", 2, "serve_unix")
   options = check_options(options, SERVE, 3, "serve_unix")
   checkpoint("serve_unix")
-  local server, message, code = core.listen_unix(path,
+  local run, message, code = tls.handler(handler, options.tls)
+  if not run then return nil, message, code end
+  local server
+  server, message, code = core.listen_unix(path,
     options.backlog or BACKLOG, most_connections(options))
   if not server then return nil, message, code end
-  return start(server, handler, options)
+  return start(server, run, options)
 end
 
 return net
