@@ -183,7 +183,8 @@ static int collect_lookup(lua_State *L) {
   struct lookup *lookup = *box;
   *box = NULL;
   if (lookup == NULL) return 0;
-  sl_link_init(&lookup->waiters);
+  /* When the state is closed its task may still be parked here. */
+  while (!sl_list_empty(&lookup->waiters)) sl_list_pop(&lookup->waiters);
   lookup->orphan = true;
   if (lookup->done) free_lookup(lookup);
   return 0;
