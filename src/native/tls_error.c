@@ -11,6 +11,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <openssl/err.h>
+#include <openssl/pem.h>
 #include <openssl/x509_vfy.h>
 #include <stdio.h>
 #include <string.h>
@@ -68,7 +69,7 @@ static void word_ssl(struct sl_tls_failure *failure, int reason,
   size_t i;
   if (reason > ALERT && reason <= LAST_ALERT) {
     snprintf(failure->text, sizeof failure->text,
-             "the peer refused it with the alert '%s'",
+             "the peer ended TLS with the alert '%s'",
              SSL_alert_desc_string_long(reason - ALERT));
     return;
   }
@@ -120,6 +121,12 @@ void sl_tls_failure_take(struct sl_tls_failure *failure,
                name);
     if (library == ERR_LIB_SSL)
       word_ssl(failure, reason, name);
+    else if (library == ERR_LIB_PEM && reason == PEM_R_NO_START_LINE)
+      snprintf(failure->text, sizeof failure->text,
+               "it holds nothing of the kind in PEM");
+    else if (library == ERR_LIB_X509 && reason == X509_R_KEY_VALUES_MISMATCH)
+      snprintf(failure->text, sizeof failure->text,
+               "it is not the key of the certificate");
     else
       snprintf(failure->text, sizeof failure->text, "%s", name);
   }

@@ -93,6 +93,7 @@ function App:on_cleanup(fn) end
 ---@field reuse_port? boolean
 ---@field backlog? integer
 ---@field grace? sluice.Seconds 10 unless given
+---@field tls? sluice.net.TLSOptions|sluice.net.TLSContext
 ---@field access_log? true|file*|fun(line: string, entry: sluice.http.Entry)
 ---@field on_listen? fun(host: string, port: integer?)
 

@@ -11,6 +11,7 @@
 local sluice = require "sluice"
 local core = require "sluice.core.http"
 local net = require "sluice.net"
+local tls = require "sluice.net.tls"
 local answer = require "sluice.http.answer"
 local Request = require "sluice.http.request"
 local access_log = require "sluice.http.access_log"
@@ -128,6 +129,8 @@ end
 
 local function listen(server, options)
   local function on_connection(stream)
+    -- Its TLS handshake took longer than the server was there.
+    if server.ended:is_set() then return stream:close() end
     local conn = core.Connection(stream, server.settings)
     server.count = server.count + 1
     server.empty:clear()
@@ -137,6 +140,7 @@ local function listen(server, options)
     backlog = options.backlog, reuse_port = options.reuse_port,
     max_connections = server.app.limits.max_connections,
     keep_open = true, -- a connection that rests outlives its task
+    tls = tls.with_alpn(options.tls, { "http/1.1" }),
   }
   if options.unix then
     return net.serve_unix(on_connection, options.unix, settings)

@@ -235,6 +235,14 @@ function tls.check_server(value)
   if not is_context(value) then return check(value, SERVER) end
 end
 
+--- The value with a default for `alpn`; a context has its own.
+function tls.with_alpn(value, protocols_default)
+  if not value or is_context(value) or value.alpn then return value end
+  local options = { alpn = protocols_default }
+  for key, option in pairs(value) do options[key] = option end
+  return options
+end
+
 --- What a server runs for each connection: the handshake, then `handler`. A
 -- connection whose handshake fails is closed, and told to `on_error` alone.
 -- Without TLS, `handler` itself.
