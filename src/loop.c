@@ -114,6 +114,7 @@ static void poll_briefly(struct sl_loop *loop, uint64_t grace_ms) {
    peers that hold up a connect or a write, and handles that merely listen,
    get a moment to speak up; then time jumps to the next deadline. */
 static void idle_virtually(struct sl_loop *loop, uint64_t due_ns) {
+  loop->hooks.arm(loop, SL_NEVER); /* left by a run in real time */
   poll(loop, UV_RUN_NOWAIT);
   if (loop->nready > 0) return;
   if (uv_loop_alive(&loop->uv)) {
