@@ -10,9 +10,11 @@ local router = require "sluice.http.router"
 local http_server = require "sluice.http.server"
 local http_test = require "sluice.http.test"
 local tls = require "sluice.net.tls"
+local cookie = require "sluice.http.cookie"
+local fields = require "sluice.http.fields"
 local checkpoint = require("sluice.core").checkpoint
 
-local http = {}
+local http = { cookie = cookie.make, getall = fields.getall }
 
 local App = {}
 App.__index = App
