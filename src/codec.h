@@ -26,6 +26,7 @@ struct sl_codec;
 
 /* Whoever has no memory to go on fails. */
 struct sl_codec_ops {
+  size_t size; /* of struct sl_codec; a module of another build has another */
   /* Begins the handshake; called once, first. */
   void (*start)(struct sl_codec *codec);
   /* `len` bytes arrived: takes all of them, appends what they mean. */
@@ -53,7 +54,9 @@ struct sl_codec {
   uint8_t state;        /* enum sl_codec_state */
   bool ended;           /* the peer said that no more will come */
   bool finished;        /* we did; nothing is appended to `wire` any more */
-  bool last;            /* the stream's: finish when all is encoded */
+  /* The stream's own: */
+  bool last;        /* finish when all is encoded */
+  size_t swallowed; /* bytes that came after it was closed */
 };
 
 /* The field of its metatable that tells where in a userdata the address of a

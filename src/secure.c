@@ -73,6 +73,8 @@ static struct sl_codec **check_codec(lua_State *L) {
   offset = lua_touserdata(L, -1);
   codec = (struct sl_codec **)(void *)(object + *offset);
   if (*codec == NULL) luaL_argerror(L, CODEC, "a stream has it already");
+  if ((*codec)->ops->size != sizeof **codec)
+    luaL_argerror(L, CODEC, "of another build of sluice");
   lua_pop(L, 1);
   return codec;
 }

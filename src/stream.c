@@ -204,7 +204,10 @@ static void on_read(uv_stream_t *uv, ssize_t n, const uv_buf_t *buffer) {
     sl_stream_end_reading(stream, why);
     return;
   }
-  if (stream->state != SL_STREAM_OPEN) return; /* swallowed */
+  if (stream->state != SL_STREAM_OPEN) {
+    if (stream->codec != NULL) sl_stream_swallow(stream, (size_t)n);
+    return;
+  }
   if (stream->codec != NULL) {
     sl_stream_decode(stream, buffer->base, (size_t)n);
     return;
@@ -458,7 +461,8 @@ static void step_close(struct sl_stream *stream) {
 }
 
 void sl_stream_close(struct sl_stream *stream, enum sl_stream_ending how) {
-  bool gentle = how == SL_CLOSE_GENTLY;
+  bool gentle = how == SL_CLOSE_GENTLY ||
+                (how == SL_CLOSE_FLUSHED && sl_stream_lingers(stream));
   if (stream->state != SL_STREAM_OPEN) return;
   sl_handle_part(&stream->handle);
   stream->arrived = NULL;

@@ -14,7 +14,8 @@
 
 enum {
   PIECE = 32768, /* bytes that are encoded at once */
-  TALK = 16384   /* more than a codec has to say unasked, in bytes */
+  TALK = 16384,  /* more than a codec has to say unasked, in bytes */
+  FAREWELL = 65536 /* more than the peer has when it is about to end */
 };
 
 /* -- failing -- */
@@ -129,6 +130,13 @@ int sl_stream_cut(struct sl_stream *stream, int why) {
   if (why != UV_EOF || codec->ended) return why;
   codec->ops->cut(codec);
   return UV_EPROTO;
+}
+
+void sl_stream_swallow(struct sl_stream *stream, size_t n) {
+  stream->codec->swallowed += n;
+  if (stream->codec->swallowed <= FAREWELL) return;
+  stream->state = SL_STREAM_CLOSED;
+  sl_handle_close(&stream->handle);
 }
 
 /* -- birth -- */

@@ -63,6 +63,18 @@ void sl_stream_encode_out(struct sl_stream *stream);
 /* Puts the next piece of `out` on the wire if that is empty. */
 void sl_stream_fill_wire(struct sl_stream *stream);
 
+/* Whether the peer may be about to say something that nobody asked for: TLS
+   has tickets, and farewells. If it came when the socket is closed, the reset
+   in answer would take what is on its way with it. */
+static inline bool sl_stream_lingers(const struct sl_stream *stream) {
+  const struct sl_codec *codec = stream->codec;
+  return codec != NULL && codec->state == SL_CODEC_OPEN && !codec->ended &&
+         stream->end == 0 && stream->broken == 0;
+}
+
+/* `n` bytes came after the stream was closed. */
+void sl_stream_swallow(struct sl_stream *stream, size_t n);
+
 /* Nothing more will be sent: tells the peer, when all was encoded. */
 void sl_stream_finish_codec(struct sl_stream *stream);
 

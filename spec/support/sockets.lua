@@ -6,7 +6,8 @@ local core = require "sluice.core.net"
 local net = require "sluice.net"
 local sluice = require "sluice"
 
-local sockets = {}
+-- `is_plain`: with_pair is what it says; spec/tls_stream_spec.lua changes that
+local sockets = { is_plain = true }
 
 -- Runs fn(client, peer) with a connection of the server that `serve(handler)`
 -- makes.
@@ -33,6 +34,17 @@ function sockets.with_pair(fn, options)
   with_connection(function(handler)
     return net.serve(handler, "127.0.0.1", 0, options)
   end, net.connect, fn)
+end
+
+--- As with_pair, over TLS: `server` and `client` are what each side is given.
+function sockets.with_tls_pair(fn, server, client, options)
+  local all = { tls = server }
+  for key, value in pairs(options or {}) do all[key] = value end
+  with_connection(function(handler)
+    return net.serve(handler, "127.0.0.1", 0, all)
+  end, function(host, port)
+    return net.connect(host, port, { tls = client })
+  end, fn)
 end
 
 --- As with_pair, by a Unix socket.

@@ -244,8 +244,9 @@ static void session_free(struct sl_codec *codec) {
 }
 
 static const struct sl_codec_ops session_ops = {
-    session_start, session_decode, session_cut,      session_encode,
-    session_finish, session_error, session_describe, session_free};
+    sizeof(struct sl_codec), session_start,  session_decode,
+    session_cut,             session_encode, session_finish,
+    session_error,           session_describe, session_free};
 
 /* -- birth -- */
 
