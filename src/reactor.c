@@ -161,10 +161,14 @@ static void host_forget(struct sl_host *host, int fd) {
 
 /* -- the timer, the clock -- */
 
+/* libuv calls it before it polls: a task that it made ready must not wait for
+   the end of the poll. */
 static void on_timer(uv_timer_t *timer) {
   struct reactor *reactor = (struct reactor *)sl_handle_of(timer);
+  struct sl_loop *loop = reactor->handle.loop;
   if (reactor->engine != NULL)
     reactor->engine->on_timeout(reactor->engine);
+  if (loop->nready > 0) uv_stop(&loop->uv);
 }
 
 /* libuv counts whole milliseconds from the beginning of its turn. One more,

@@ -45,7 +45,7 @@ end
 -- The semaphore of the host, if hosts are limited.
 local function host_gate(self, key)
   local most = self._per_host
-  if most == 0 then return nil end
+  if not most then return nil end
   local gate = self._hosts[key]
   if not gate then
     gate = sluice.Semaphore(most)
@@ -99,7 +99,22 @@ local function translate(spec, scheme)
   if spec.auth then spec.user, spec.password = spec.auth[1], spec.auth[2] end
 end
 
--- The response, and whether it is to be followed; or nil, message, code.
+-- Sends the request; the response, and whether it is to be followed; or nil,
+-- message, code.
+local function exchanged(going, spec)
+  local ok, message, code = going:start()
+  if not ok then return nil, message, code end
+  local status, head, to, version, follow = going:finish()
+  if not status then return nil, head, to end
+  if spec.stream and not follow then
+    return response.new(status, head, to, version, going:keep()), false
+  end
+  local answer = response.new(status, head, to, version)
+  answer.body = going:body()
+  return answer, follow
+end
+
+-- As above, with a place among the connections, which it waits for.
 local function fetch(self, spec, deadline)
   local scheme, message, code = check_scheme(spec.url)
   if not scheme then return nil, message, code end
@@ -110,26 +125,12 @@ local function fetch(self, spec, deadline)
   if not leave then
     return nil, "no connection was free in time", "ETIMEDOUT"
   end
+  local going <close> = exchange.new(self, spec, deadline, leave)
   local ok
   ok, message, code = open(self) -- it may have been closed meanwhile
-  if not ok then
-    leave()
-    return nil, message, code
-  end
+  if not ok then return nil, message, code end
   translate(spec, scheme)
-  local going <close>, failure, failure_code =
-    exchange.start(self, spec, deadline, leave)
-  if not going then
-    leave()
-    return nil, failure, failure_code
-  end
-  local status, head, final, version, follow = going:finish()
-  if not status then return nil, head, final end
-  local streams = spec.stream and not follow
-  local answer = response.new(status, head, final, version,
-    streams and going:keep() or nil)
-  if not streams then answer.body = going:body() end
-  return answer, follow
+  return exchanged(going, spec)
 end
 
 -- -- redirects --
@@ -195,22 +196,30 @@ end
 
 -- -- what scripts call --
 
--- Raises at the line of the caller of the public function.
+-- Raises at the line of the caller of the public function, which called the
+-- one that calls this.
 local function argument_error(n, name, message)
   error(("bad argument #%d to '%s' (%s)"):format(n, name, message), 4)
 end
 
-local function check_table(value, n, name)
-  if type(value) == "table" then return value end
-  argument_error(n, name, "table expected, got " .. (value == nil
-    and "no value" or type(value)))
+local function check_type(value, wanted, n, name)
+  local got = type(value)
+  if got == wanted then return end
+  argument_error(n, name, ("%s expected, got %s"):format(wanted,
+    value == nil and "no value" or got))
 end
 
 local function prepare(self, given, n, name)
   local spec, wrong = options.request(given, self._shared)
   if not spec then argument_error(n, name, wrong) end
-  checkpoint(name)
   return spec
+end
+
+local function with(given, fields)
+  local all = {}
+  for key, value in pairs(given or {}) do all[key] = value end
+  for key, value in pairs(fields) do all[key] = value end
+  return all
 end
 
 --- Asks for a URL.
@@ -218,18 +227,10 @@ end
 -- @return a response; or nil, message, code
 -- Waits.
 function Client:request(given)
-  check_table(given, 1, "request")
-  return perform(self, prepare(self, given, 1, "request"))
-end
-
-local function with(given, n, name, fields)
-  local all = {}
-  for key, value in pairs(given == nil and {} or check_table(given, n, name))
-  do
-    all[key] = value
-  end
-  for key, value in pairs(fields) do all[key] = value end
-  return all
+  check_type(given, "table", 1, "request")
+  local spec = prepare(self, given, 1, "request")
+  checkpoint "request"
+  return perform(self, spec)
 end
 
 --- GET.
@@ -238,12 +239,12 @@ end
 -- @return as of request
 -- Waits.
 function Client:get(to, given)
-  if type(to) ~= "string" then
-    error("bad argument #1 to 'get' (string expected, got " .. type(to) .. ")",
-      2)
-  end
-  local all = with(given, 2, "get", { url = to, method = "GET" })
-  return perform(self, prepare(self, all, 2, "get"))
+  check_type(to, "string", 1, "get")
+  if given ~= nil then check_type(given, "table", 2, "get") end
+  local spec =
+    prepare(self, with(given, { url = to, method = "GET" }), 2, "get")
+  checkpoint "get"
+  return perform(self, spec)
 end
 
 --- POST.
@@ -253,13 +254,12 @@ end
 -- @return as of request
 -- Waits.
 function Client:post(to, body, given)
-  if type(to) ~= "string" then
-    error("bad argument #1 to 'post' (string expected, got " .. type(to)
-      .. ")", 2)
-  end
-  local all = with(given, 3, "post",
-    { url = to, method = "POST", body = body })
-  return perform(self, prepare(self, all, 3, "post"))
+  check_type(to, "string", 1, "post")
+  if given ~= nil then check_type(given, "table", 3, "post") end
+  local fields = { url = to, method = "POST", body = body }
+  local spec = prepare(self, with(given, fields), 3, "post")
+  checkpoint "post"
+  return perform(self, spec)
 end
 
 --- Ends the client's requests and connections.
@@ -278,12 +278,12 @@ local function new(given)
   return setmetatable({
     _shared = shared, _cookies = shared.cookies, _most = most,
     _gate = sluice.BoundedSemaphore(most), _hosts = {},
-    _per_host = shared.max_per_host or 0,
+    _per_host = shared.max_per_host,
   }, Client)
 end
 
 --- Makes a client: a pool of connections, and what holds for its requests.
--- @param[opt] given `max_connections` (100), `max_per_host` (0: as many),
+-- @param[opt] given `max_connections` (100), `max_per_host` (as many),
 -- `cookies`, and what a request may have
 -- @return a client
 function client.Client(given)

@@ -34,6 +34,10 @@ local function is_count(value)
     "an integer that is not negative"
 end
 
+local function is_positive(value)
+  return math.type(value) == "integer" and value > 0, "a positive integer"
+end
+
 local function is_limit(value)
   return value == math.huge or (is_count(value)),
     "an integer that is not negative, or math.huge"
@@ -94,7 +98,7 @@ local REQUEST = {
 }
 
 local CLIENT = {
-  max_connections = is_count, max_per_host = is_count, cookies = is_boolean,
+  max_connections = is_positive, max_per_host = is_positive, cookies = is_boolean,
 }
 
 local function check_fields(given, own)

@@ -28,7 +28,7 @@ local function await(self)
   while true do
     local left = math.max(self.deadline - sluice.time(), 0)
     local ok, message, code =
-      self.reactor:wait(transfer, math.min(left, pause))
+      self.client._reactor:wait(transfer, math.min(left, pause))
     if ok then return true end
     if code then return nil, message, code end
     if sluice.time() >= self.deadline then return too_late(self) end
@@ -91,15 +91,21 @@ end
 
 -- -- what the client and the response call --
 
---- Begins a request. The client's place for it is the exchange's from now on.
--- @return an exchange; or nil, message, code
-function exchange.start(client, spec, deadline, leave)
-  local transfer, message, code = client._multi:start(spec)
-  if not transfer then return nil, message, code end
+--- Makes one that has a place among the client's connections, which
+-- `leave` gives back.
+function exchange.new(client, spec, deadline, leave)
   return setmetatable({
-    transfer = transfer, reactor = client._reactor, spec = spec,
-    deadline = deadline, leave = leave,
+    client = client, spec = spec, deadline = deadline, leave = leave,
   }, Exchange)
+end
+
+--- Sends the request, when the loop next turns.
+-- @return true; or nil, message, code
+function Exchange:start()
+  local message, code
+  self.transfer, message, code = self.client._multi:start(self.spec)
+  if self.transfer then return true end
+  return nil, message, code
 end
 
 --- Waits for the head of the answer and, unless it streams, all of it.
@@ -135,8 +141,8 @@ end
 function Exchange:close()
   local leave = self.leave
   self.ended = self.ended or { "the response is closed", "EBADF" }
-  self.transfer:close()
   self.leave = nil
+  if self.transfer then self.transfer:close() end
   if leave then leave() end
 end
 
