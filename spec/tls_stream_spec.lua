@@ -13,17 +13,16 @@ describe("over TLS", function()
     local own = directory:issue(authority, "localhost")
     local server = net.TLSContext { cert = own.cert, key = own.key }
     local client = net.TLSContext { ca_file = authority.cert }
+    sockets.is_plain = false
     sockets.with_pair = function(fn, options)
       return sockets.with_tls_pair(fn, server, client, options)
     end
   end)
 
   teardown(function()
-    sockets.with_pair = plain
+    sockets.is_plain, sockets.with_pair = true, plain
     directory:remove()
   end)
 
-  sockets.is_plain = false
   assert(loadfile("spec/stream_spec.lua", "t", _ENV))()
-  sockets.is_plain = true
 end)
