@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "stream_impl.h"
@@ -99,6 +100,17 @@ static void set_deadline(struct sl_stream *stream, uint64_t ns) {
                sl_clock_after(sl_loop_now(loop), ns));
 }
 
+/* The peer does not take what is queued for it, and will not get the rest:
+   it is reset. Else the kernel would go on offering what it took, and hold
+   those megabytes for minutes. */
+static void forsake(struct sl_stream *stream) {
+  const struct linger at_once = {.l_onoff = 1, .l_linger = 0};
+  uv_os_fd_t fd;
+  if (sl_stream_unwritten(stream) == 0) return;
+  if (uv_fileno(&stream->handle.uv.any, &fd) == 0)
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+}
+
 /* A peer that reads, though slowly, gets all that was queued. */
 static void on_too_late(struct sl_deadline *deadline) {
   struct sl_stream *stream =
@@ -107,6 +119,7 @@ static void on_too_late(struct sl_deadline *deadline) {
     set_deadline(stream, FLUSH_NS);
     return;
   }
+  forsake(stream);
   stream->state = SL_STREAM_CLOSED;
   sl_handle_close(&stream->handle);
 }
@@ -479,6 +492,7 @@ void sl_stream_close(struct sl_stream *stream, enum sl_stream_ending how) {
   stream->gentle = gentle;
   if (how == SL_CLOSE_NOW || !stream->reserved ||
       stream->handle.loop->clock == NULL || (!gentle && stream->slice == 0)) {
+    if (how == SL_CLOSE_NOW) forsake(stream);
     stream->state = SL_STREAM_CLOSED;
     sl_handle_close(&stream->handle);
     return;
