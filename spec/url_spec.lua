@@ -1,6 +1,7 @@
 -- sluice.url: what a link says, as an absolute URL. The tables are of
 -- `reference = result`, false for what is no URL.
 
+local effort = require "spec.support.effort"
 local errors = require "spec.support.errors"
 local url = require "sluice.url"
 
@@ -170,7 +171,7 @@ describe("url.join, of random bytes,", function()
   end
 
   it("returns a URL that joins to itself, or a message", function()
-    for _ = 1, 20000 do
+    for _ = 1, effort(20000) do
       local base, reference = random_text(), random_text()
       local result, message = url.join("http://a/b/" .. base, reference)
       assert.is_string(result or message)

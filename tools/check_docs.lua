@@ -21,7 +21,7 @@ local NIL_AT_FIRST = { ["testing.last_failure"] = true }
 --- of the stub's class.
 local MODULES = {
   sluice = "sluice", testing = "sluice.testing", net = "sluice.net",
-  http = "sluice.http", url = "sluice.url",
+  http = "sluice.http", url = "sluice.url", html = "sluice.html",
 }
 
 local function serve()
@@ -37,6 +37,14 @@ local function request()
   end)
   app:test()
   return seen
+end
+
+local function response()
+  local http = require "sluice.http"
+  local app = http.App()
+  app:get("/", function() return "" end)
+  local server <close> = assert(app:serve { port = 0 })
+  return assert(http.get(("http://%s:%d/"):format(server:sockname())))
 end
 
 --- Classes: how the manual calls an object, and how to get one, in a task.
@@ -101,6 +109,10 @@ local CLASSES = {
     make = function() return require("sluice.http").App() end },
   { name = "sluice.http.Request", receiver = "request",
     make = function() return request() end },
+  { name = "sluice.http.Client", receiver = "client", maker = "http.Client",
+    make = function() return require("sluice.http").Client() end },
+  { name = "sluice.http.Response", receiver = "response",
+    maker = "http.request", make = function() return response() end },
   { name = "sluice.http.Server", receiver = "http_server",
     make = function()
       local app = require("sluice.http").App()
