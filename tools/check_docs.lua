@@ -43,8 +43,10 @@ local function response()
   local http = require "sluice.http"
   local app = http.App()
   app:get("/", function() return "" end)
-  local server <close> = assert(app:serve { port = 0 })
-  return assert(http.get(("http://%s:%d/"):format(server:sockname())))
+  local server = assert(app:serve { port = 0 })
+  local answer = assert(http.get(("http://%s:%d/"):format(server:sockname())))
+  server:close()
+  return answer
 end
 
 --- Classes: how the manual calls an object, and how to get one, in a task.

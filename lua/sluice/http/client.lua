@@ -176,7 +176,7 @@ local function perform(self, spec)
   local ok, message, code = open(self)
   if not ok then return nil, message, code end
   local deadline = sluice.time() + spec.timeout
-  local most, history = spec.max_redirects, nil
+  local most, history = spec.max_redirects, {}
   while true do
     local answer, follow, failure = fetch(self, spec, deadline)
     if not answer then return nil, follow, failure end
@@ -184,7 +184,6 @@ local function perform(self, spec)
       answer.history = history
       return answer
     end
-    history = history or {}
     if #history == most then
       return nil, ("more than %d redirects"):format(most), "ETOOMANYREDIRECTS"
     end

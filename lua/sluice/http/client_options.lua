@@ -98,7 +98,8 @@ local REQUEST = {
 }
 
 local CLIENT = {
-  max_connections = is_positive, max_per_host = is_positive, cookies = is_boolean,
+  max_connections = is_positive, max_per_host = is_positive,
+  cookies = is_boolean,
 }
 
 local function check_fields(given, own)
