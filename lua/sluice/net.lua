@@ -15,6 +15,7 @@ local net = {}
 
 local BACKLOG = 511
 local RETRY = 0.1 -- seconds until memory is asked for again
+local QUIET = 60 -- seconds until it is told again that connections wait
 local PORTS = 20 -- that are tried when a name has several addresses
 
 -- Errors of an address that this machine does not have.
@@ -205,15 +206,17 @@ local function start_handling(handler, stream, options)
 end
 
 local function accept_until_closed(server, handler, options)
+  local quiet_until = -math.huge
   while true do
     local stream, message, code = core.accept(server)
     if stream then
       start_handling(handler, stream, options)
-    elseif message then
+    elseif not message then
+      return
+    elseif sluice.time() >= quiet_until then
       warn(("sluice: connections wait to be accepted: %s (%s)"):format(
         message, code))
-    else
-      return
+      quiet_until = sluice.time() + QUIET
     end
   end
 end
