@@ -107,7 +107,8 @@ local function sign(base, config, options, self_signed)
   return { cert = base .. ".crt", key = base .. ".key" }
 end
 
---- An authority, self-signed or of the `issuer` in the options.
+--- An authority, self-signed or of the `issuer` in the options; with
+-- `authority = false` it is none.
 function Directory:authority(name, options)
   local dir = self.path .. "/" .. name
   run("mkdir %s", dir)
@@ -134,6 +135,14 @@ function Directory:issue(authority, name, options)
   local base = authority.dir .. "/" .. name
   make_request(base, authority.config, own)
   return sign(base, authority.config, own, own.self_signed)
+end
+
+--- The key, encrypted with a password.
+function Directory:encrypt(key, password)
+  local path = self.path .. "/encrypted.key"
+  run("openssl pkey -in %s -aes256 -passout pass:%s -out %s", key, password,
+    path)
+  return path
 end
 
 --- The authority revokes a certificate. Returns the path of its list.

@@ -11,7 +11,6 @@
 #include <ctype.h>
 #include <errno.h>
 #include <openssl/err.h>
-#include <openssl/pem.h>
 #include <openssl/x509_vfy.h>
 #include <stdio.h>
 #include <string.h>
@@ -40,46 +39,47 @@ static const char *errno_name(int error) {
 
 /* -- of the protocol -- */
 
-struct wording {
-  int reason; /* of the SSL library */
+/* What OpenSSL's reasons mean to whoever reads a log. */
+static const struct {
+  const char *name;
   const char *text;
-};
-
-static const struct wording wordings[] = {
-    {SSL_R_WRONG_VERSION_NUMBER, "the peer does not speak TLS"},
-    {SSL_R_HTTP_REQUEST, "the peer speaks HTTP without TLS"},
-    {SSL_R_HTTPS_PROXY_REQUEST, "the peer speaks to an HTTP proxy"},
-    {SSL_R_UNSUPPORTED_PROTOCOL, "no version of TLS in common"},
-    {SSL_R_NO_PROTOCOLS_AVAILABLE, "no version of TLS in common"},
-    {SSL_R_NO_SHARED_CIPHER, "no cipher in common"},
-    {SSL_R_NO_APPLICATION_PROTOCOL, "no ALPN protocol in common"},
-    {SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE,
-     "the client sent no certificate"},
-    {SSL_R_DECRYPTION_FAILED_OR_BAD_RECORD_MAC,
+} wordings[] = {
+    {"wrong version number", "the peer does not speak TLS"},
+    {"http request", "the peer speaks HTTP without TLS"},
+    {"https proxy request", "the peer speaks to an HTTP proxy"},
+    {"unsupported protocol", "no version of TLS in common"},
+    {"no protocols available", "no version of TLS in common"},
+    {"no shared cipher", "no cipher in common"},
+    {"no application protocol", "no ALPN protocol in common"},
+    {"peer did not return a certificate", "the client sent no certificate"},
+    {"decryption failed or bad record mac",
      "what arrived was damaged or forged"},
-    {SSL_R_EE_KEY_TOO_SMALL, "the key of the certificate is too weak"},
-    {SSL_R_CA_MD_TOO_WEAK, "the digest of the certificate is too weak"},
+    {"ee key too small", "the key of the certificate is too weak"},
+    {"ca md too weak", "the digest of the certificate is too weak"},
+    {"no start line", "it holds nothing of the kind in PEM"},
+    {"unsupported", "it holds nothing of the kind in PEM"},
+    {"key values mismatch", "it is not the key of the certificate"},
+    {"interrupted or cancelled", "it is encrypted, and no password is given"},
+    {"bad decrypt", "the password is wrong"},
 };
 
 /* A reason of an alert that the peer sent is its number and this. */
 enum { ALERT = SSL_AD_REASON_OFFSET, LAST_ALERT = ALERT + 255 };
 
-static void word_ssl(struct sl_tls_failure *failure, int reason,
-                     const char *name) {
+static void write_text(char *to, size_t size, int library, int reason,
+                       const char *name) {
   size_t i;
-  if (reason > ALERT && reason <= LAST_ALERT) {
-    snprintf(failure->text, sizeof failure->text,
-             "the peer ended TLS with the alert '%s'",
+  if (library == ERR_LIB_SSL && reason > ALERT && reason <= LAST_ALERT) {
+    snprintf(to, size, "the peer ended TLS with the alert '%s'",
              SSL_alert_desc_string_long(reason - ALERT));
     return;
   }
   for (i = 0; i < sizeof wordings / sizeof *wordings; i++) {
-    if (wordings[i].reason != reason) continue;
-    snprintf(failure->text, sizeof failure->text, "%s (%s)",
-             wordings[i].text, name);
+    if (strcmp(wordings[i].name, name) != 0) continue;
+    snprintf(to, size, "%s (%s)", wordings[i].text, name);
     return;
   }
-  snprintf(failure->text, sizeof failure->text, "TLS: %s", name);
+  snprintf(to, size, "OpenSSL says '%s'", name);
 }
 
 /* The code's begin for a library of OpenSSL. */
@@ -119,16 +119,7 @@ void sl_tls_failure_take(struct sl_tls_failure *failure,
   } else {
     write_code(failure->code, sizeof failure->code, prefix_of(library),
                name);
-    if (library == ERR_LIB_SSL)
-      word_ssl(failure, reason, name);
-    else if (library == ERR_LIB_PEM && reason == PEM_R_NO_START_LINE)
-      snprintf(failure->text, sizeof failure->text,
-               "it holds nothing of the kind in PEM");
-    else if (library == ERR_LIB_X509 && reason == X509_R_KEY_VALUES_MISMATCH)
-      snprintf(failure->text, sizeof failure->text,
-               "it is not the key of the certificate");
-    else
-      snprintf(failure->text, sizeof failure->text, "%s", name);
+    write_text(failure->text, sizeof failure->text, library, reason, name);
   }
   ERR_clear_error();
 }
