@@ -11,7 +11,8 @@ usage: lua check_layers.lua [DIRECTORY]
 --- Lowest first. A name may end in `*`; an exact name is looked for first.
 local LAYERS = {
   { "list", "heap", "bytes", "schedule", "codec", "http_text", "http_head",
-    "http_parser", "http_response", "engine" },
+    "http_parser", "http_response", "multipart", "multipart_head",
+    "engine" },
   { "lx" },
   { "pool", "place" },
   { "loop" },
