@@ -11,6 +11,7 @@ local counts = { slow = tonumber(arg[2]), silent = tonumber(arg[3]) }
 local deaf, interval = tonumber(arg[4]), tonumber(arg[5])
 local HEAD = "GET / HTTP/1.1\r\nHost: a\r\nX: " .. ("x"):rep(10000)
 local began = sluice.time()
+local unread = {} -- streams
 
 local function say(...)
   io.write(table.concat({ ... }, " "), "\n")
@@ -55,10 +56,10 @@ local function crowd(name)
 end
 
 sluice.run(function()
-  local slow, silent, listeners = crowd "slow", crowd "silent", {}
+  local slow, silent = crowd "slow", crowd "silent"
   for i = 1, deaf do
-    listeners[i] = connect()
-    listeners[i]:write(("GET %s HTTP/1.1\r\nHost: a\r\n\r\n"):format(
+    unread[i] = connect()
+    unread[i]:write(("GET %s HTTP/1.1\r\nHost: a\r\n\r\n"):format(
       i % 2 == 0 and "/big" or "/chunks"))
   end
   began = sluice.time()
@@ -66,5 +67,4 @@ sluice.run(function()
   silent()
   say("connected", counts.slow + counts.silent + deaf)
   sluice.sleep(3600)
-  listeners = nil -- luacheck: ignore; until here they were held
 end)
