@@ -166,6 +166,7 @@ static void host_forget(struct sl_host *host, int fd) {
 static void on_timer(uv_timer_t *timer) {
   struct reactor *reactor = (struct reactor *)sl_handle_of(timer);
   struct sl_loop *loop = reactor->handle.loop;
+  uv_unref(&reactor->handle.uv.any);
   if (reactor->engine != NULL)
     reactor->engine->on_timeout(reactor->engine);
   if (loop->nready > 0) uv_stop(&loop->uv);
@@ -179,8 +180,10 @@ static void host_set_timer(struct sl_host *host, long ms) {
   uv_timer_t *timer = &reactor->handle.uv.timer;
   if (ms < 0) {
     uv_timer_stop(timer);
+    uv_unref(&reactor->handle.uv.any);
     return;
   }
+  uv_ref(&reactor->handle.uv.any);
   uv_update_time(&reactor->handle.loop->uv);
   uv_timer_start(timer, on_timer, ms > 0 ? (uint64_t)ms + 1 : 0, 0);
 }
@@ -293,6 +296,7 @@ static struct reactor *new_reactor(lua_State *L, struct sl_loop *loop,
   reactor->engine = engine;
   engine->host = &reactor->host;
   uv_timer_init(&loop->uv, &reactor->handle.uv.timer);
+  uv_unref(&reactor->handle.uv.any); /* until it is set */
   sl_handle_opened(&reactor->handle);
   return reactor;
 }
