@@ -33,9 +33,9 @@ distinguished_name = name
 
 local LEAF = [[
 basicConstraints = critical, CA:false
+authorityKeyIdentifier = keyid
 extendedKeyUsage = %s
 subjectAltName = %s
-authorityKeyIdentifier = keyid
 ]]
 
 local AUTHORITY = [[

@@ -68,10 +68,12 @@ enum { ALERT = SSL_AD_REASON_OFFSET, LAST_ALERT = ALERT + 255 };
 
 static void write_text(char *to, size_t size, int library, int reason,
                        const char *name) {
+  const char *alert = strstr(name, "alert ");
   size_t i;
-  if (library == ERR_LIB_SSL && reason > ALERT && reason <= LAST_ALERT) {
+  if (library == ERR_LIB_SSL && reason > ALERT && reason <= LAST_ALERT &&
+      alert != NULL) {
     snprintf(to, size, "the peer ended TLS with the alert '%s'",
-             SSL_alert_desc_string_long(reason - ALERT));
+             alert + strlen("alert "));
     return;
   }
   for (i = 0; i < sizeof wordings / sizeof *wordings; i++) {
