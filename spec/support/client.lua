@@ -12,11 +12,11 @@ local testing = require "sluice.testing"
 local client = {}
 
 --- A test on the virtual clock; what it leaves to be closed is closed first.
-function client.it(name, fn)
+function client.it(name, fn, options)
   testing.it(name, function()
     fn()
     testing.settle()
-  end)
+  end, options)
 end
 
 --- A test in real time, for what moves at the kernel's pace. No task and no

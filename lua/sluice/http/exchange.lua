@@ -128,11 +128,11 @@ function Exchange:read(n)
   if self.ended then return nil, table.unpack(self.ended) end
   local state, message, code = advance(self, true)
   if state == "body" then return self.transfer:take(n) end
-  if state then
+  if state and not self.ended then -- else somebody has closed it
     local _
     _, message, code = self.transfer:take()
   end
-  self.ended = { message or "eof", code }
+  self.ended = self.ended or { message or "eof", code }
   self:close()
   return nil, table.unpack(self.ended)
 end
