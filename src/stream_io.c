@@ -89,6 +89,7 @@ static int start_read(lua_State *L, sl_read_fn *fn, uint64_t timeout_ns,
   if (!sl_list_empty(&stream->readers))
     return luaL_error(L, "another task is reading this stream");
   stream->read_fn = fn;
+  stream->scanned = 0; /* one given up may have sought something else */
   return attempt(L, task, timeout_ns);
 }
 
