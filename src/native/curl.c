@@ -38,11 +38,19 @@ void sl_curl_detach(struct sl_curl_transfer *transfer) {
   curl_multi_remove_handle(transfer->multi->multi, transfer->easy);
 }
 
+/* libcurl takes a head for whole that ends with the connection. */
+static void cut_off(struct sl_curl_transfer *transfer) {
+  static const char message[] = "the connection ended within the head";
+  memcpy(transfer->error, message, sizeof message);
+  transfer->result = CURLE_PARTIAL_FILE;
+}
+
 static void finish(CURL *easy, CURLcode result) {
   struct sl_curl_transfer *transfer = NULL;
   curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **)(void *)&transfer);
   if (transfer == NULL) return;
   transfer->result = result;
+  if (result == CURLE_OK && !transfer->head_done) cut_off(transfer);
   transfer->state = SL_CURL_DONE;
   sl_curl_detach(transfer);
   sl_curl_wake(transfer);

@@ -73,6 +73,7 @@ struct sl_curl_transfer {
   enum sl_curl_state state;
   enum sl_curl_stop stop;
   bool streams;   /* pieces of the body are taken as they come */
+  bool bare;      /* HEAD: no body comes, whatever is announced */
   bool follows;   /* the body of a redirect is not wanted */
   bool connected; /* the connection is there, TLS and all */
   bool head_done;

@@ -6,7 +6,6 @@
 */
 #include "curl.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <string.h>
 #include <strings.h>
@@ -27,13 +26,31 @@ static size_t stop(struct sl_curl_transfer *transfer,
 
 /* -- heads -- */
 
-static bool has_location(const struct sl_bytes *head) {
-  static const char name[] = "\nlocation:";
-  for (size_t i = 0; i + sizeof name - 1 <= head->len; i++)
-    if (head->data[i] == '\n' &&
-        strncasecmp(head->data + i, name, sizeof name - 1) == 0)
-      return true;
-  return false;
+/* The value of a field of the head, up to the line's end; NULL if there is
+   none. `name` begins with LF and ends with a colon, in small letters. */
+static const char *find_field(const struct sl_bytes *head, const char *name) {
+  size_t len = strlen(name);
+  const char *at = head->data, *end = at + head->len;
+  while (at != NULL && (size_t)(end - at) > len) {
+    if (strncasecmp(at, name, len) == 0) return at + len;
+    at = memchr(at + 1, '\n', (size_t)(end - at) - 1);
+  }
+  return NULL;
+}
+
+/* Whether a body is announced that is larger than it may be. */
+static bool announces_too_much(const struct sl_curl_transfer *transfer,
+                               long status) {
+  const char *value = find_field(&transfer->head, "\ncontent-length:");
+  uint64_t length = 0;
+  if (value == NULL || transfer->bare || status == 204 || status == 304)
+    return false;
+  while (*value == ' ' || *value == '\t') value++;
+  for (; *value >= '0' && *value <= '9'; value++) {
+    if (length > transfer->max_body) break;
+    length = length * 10 + (uint64_t)(*value - '0');
+  }
+  return length > transfer->max_body;
 }
 
 static bool is_redirect(long status) {
@@ -41,14 +58,17 @@ static bool is_redirect(long status) {
          status == 308;
 }
 
-static void end_head(struct sl_curl_transfer *transfer) {
+/* False: the transfer is to be stopped. */
+static bool end_head(struct sl_curl_transfer *transfer) {
   long status = 0;
   curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &status);
-  if (status < 200) return; /* another one follows */
+  if (status < 200) return true; /* another one follows */
   transfer->head_done = true;
-  transfer->skips = transfer->follows && is_redirect(status) &&
-                    has_location(&transfer->head);
+  transfer->skips =
+      transfer->follows && is_redirect(status) &&
+      find_field(&transfer->head, "\nlocation:") != NULL;
   if (transfer->streams) sl_curl_wake(transfer);
+  return transfer->skips || !announces_too_much(transfer, status);
 }
 
 static bool is_blank_line(const char *line, size_t len) {
@@ -66,7 +86,8 @@ static size_t on_header(char *line, size_t size, size_t count, void *user) {
     sl_bytes_clear(&transfer->head);
   if (!sl_bytes_append(&transfer->head, line, len))
     return stop(transfer, SL_CURL_NO_MEMORY);
-  if (is_blank_line(line, len)) end_head(transfer);
+  if (is_blank_line(line, len) && !end_head(transfer))
+    return stop(transfer, SL_CURL_TOO_BIG);
   return len;
 }
 

@@ -88,17 +88,31 @@ int sl_curl_fail_code(lua_State *L, CURLcode code) {
   return push(L, curl_easy_strerror(code), name_of(code));
 }
 
-/* The system's error counts where the library only says that a call failed. */
+static bool begins(const char *text, const char *with) {
+  return strncmp(text, with, strlen(with)) == 0;
+}
+
+/* Whether a call of the system failed, whose error libcurl keeps; it keeps
+   that also when something else fails later. */
+static bool is_system(const struct sl_curl_transfer *transfer) {
+  return transfer->result == CURLE_COULDNT_CONNECT ||
+         begins(transfer->error, "Recv failure") ||
+         begins(transfer->error, "Send failure");
+}
+
 static const char *name_of_failure(const struct sl_curl_transfer *transfer) {
-  CURLcode code = transfer->result;
   const char *name = NULL;
   long number = 0;
-  if (code == CURLE_COULDNT_CONNECT || code == CURLE_RECV_ERROR ||
-      code == CURLE_SEND_ERROR || code == CURLE_SSL_CONNECT_ERROR) {
+  if (begins(transfer->error, "Unix socket path too long"))
+    return "ENAMETOOLONG";
+  if (transfer->result == CURLE_UNSUPPORTED_PROTOCOL &&
+      begins(transfer->error, "Protocol "))
+    return "EPROTONOSUPPORT";
+  if (is_system(transfer)) {
     curl_easy_getinfo(transfer->easy, CURLINFO_OS_ERRNO, &number);
     name = find(system_names, COUNT(system_names), (int)number);
   }
-  return name != NULL ? name : name_of(code);
+  return name != NULL ? name : name_of(transfer->result);
 }
 
 static int push_stop(lua_State *L, enum sl_curl_stop why) {
@@ -112,11 +126,19 @@ static int push_stop(lua_State *L, enum sl_curl_stop why) {
   }
 }
 
+/* A line of a head that is longer than its buffer is one of these, too. */
+static bool out_of_memory(const struct sl_curl_transfer *transfer) {
+  return transfer->result == CURLE_OUT_OF_MEMORY &&
+         (transfer->head_done || !transfer->connected);
+}
+
 int sl_curl_fail(lua_State *L, const struct sl_curl_transfer *transfer) {
   const char *message = transfer->error;
   if (transfer->state == SL_CURL_CLOSED)
     return push(L, "the client is closed", "ECANCELED");
   if (transfer->stop != SL_CURL_NO_STOP) return push_stop(L, transfer->stop);
+  if (transfer->result == CURLE_OUT_OF_MEMORY && !out_of_memory(transfer))
+    return push_stop(L, SL_CURL_TOO_LONG);
   if (message[0] == 0) message = curl_easy_strerror(transfer->result);
   return push(L, message, name_of_failure(transfer));
 }

@@ -97,10 +97,13 @@ static CURLcode set_upload(lua_State *L, CURL *easy) {
   return CURLE_OK;
 }
 
-static CURLcode set_method(lua_State *L, CURL *easy, int self) {
+static CURLcode set_method(lua_State *L, struct sl_curl_transfer *transfer,
+                           int self) {
   const char *method = text(L, "method");
+  CURL *easy = transfer->easy;
   bool head = method != NULL && strcmp(method, "HEAD") == 0;
   CURLcode code = CURLE_OK;
+  transfer->bare = head;
   lua_getfield(L, 2, "body");
   if (lua_type(L, -1) == LUA_TSTRING)
     code = set_string_body(L, easy, self);
@@ -172,7 +175,7 @@ CURLcode sl_curl_set_options(lua_State *L,
   int self = lua_gettop(L);
   CURLcode code = set_always(easy);
   if (code == CURLE_OK) code = set_headers(L, transfer);
-  if (code == CURLE_OK) code = set_method(L, easy, self);
+  if (code == CURLE_OK) code = set_method(L, transfer, self);
   lua_settop(L, self);
   if (code == CURLE_OK) code = set_tls(L, easy);
   if (code == CURLE_OK) code = set_version(L, easy);
