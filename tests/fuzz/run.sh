@@ -7,13 +7,13 @@
 #
 # usage: tests/fuzz/run.sh [SECONDS [TARGET]...]
 #   SECONDS   for each target (60)
-#   TARGET    fuzz_parser, fuzz_connection
+#   TARGET    fuzz_parser, fuzz_multipart, fuzz_connection
 set -eu
 cd "$(dirname "$0")/../.."
 
 seconds=${1:-60}
 [ $# -gt 0 ] && shift
-[ $# -gt 0 ] || set -- fuzz_parser fuzz_connection
+[ $# -gt 0 ] || set -- fuzz_parser fuzz_multipart fuzz_connection
 FUZZ_BUILD=${FUZZ_BUILD:-$PWD/build/fuzz}
 CLANG=${CLANG:-$(command -v clang || command -v clang-14 || echo clang)}
 
@@ -37,13 +37,15 @@ mkdir -p "$FUZZ_BUILD/findings"
 for target in "$@"; do
   learnt=$FUZZ_BUILD/corpus/$target
   log=$FUZZ_BUILD/$target.log
+  seeds=http
+  [ "$target" = fuzz_multipart ] && seeds=multipart
   mkdir -p "$learnt"
   echo "$target, $seconds seconds"
   if "$FUZZ_BUILD/tests/fuzz/$target" -max_total_time="$seconds" \
     -timeout=10 -max_len=4096 -len_control=20 -detect_leaks=0 \
-    -print_final_stats=1 -dict=tests/fuzz/http.dict \
+    -print_final_stats=1 -dict=tests/fuzz/$seeds.dict \
     -artifact_prefix="$FUZZ_BUILD/findings/" "$learnt" \
-    tests/fuzz/corpus/http >"$log" 2>&1
+    tests/fuzz/corpus/$seeds >"$log" 2>&1
   then
     sed -n 's/^stat:://p' "$log"
   else
