@@ -159,6 +159,8 @@ measure() { # NAME PORT
     after=$(cpu_ticks $pid) || after=$before
     echo "ticks $((after - before)) $(getconf CLK_TCK)"
     echo "$output"
+  else
+    echo "bench: $1 does not answer: $BENCH_BUILD/$1.err" >&2
   fi
   stop $pid
 }
