@@ -129,6 +129,7 @@ static size_t on_want(char *to, size_t size, size_t count, void *user) {
     return CURL_READFUNC_PAUSE;
   }
   note(transfer);
+  if (len == 0) return 0;
   memcpy(to, transfer->out, len);
   transfer->out += len;
   transfer->out_len -= len;

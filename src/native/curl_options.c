@@ -184,7 +184,7 @@ CURLcode sl_curl_set_options(lua_State *L,
   if (code != CURLE_OK) return code;
   if (transfer->multi->share != NULL) {
     SET(SHARE, transfer->multi->share);
-    SET(COOKIEFILE, "");
+    SET(COOKIEFILE, ""); /* of no file; else it looks at none */
   }
   SET(URL, text(L, "url"));
   return CURLE_OK;

@@ -21,6 +21,8 @@ static CURL *take_easy(struct sl_curl_multi *multi) {
 }
 
 static void give_easy(struct sl_curl_multi *multi, CURL *easy) {
+  /* A reset would lose the list of files, not free it. */
+  if (multi->share != NULL) curl_easy_setopt(easy, CURLOPT_COOKIEFILE, NULL);
   if (multi->multi == NULL || multi->neasies == SL_CURL_EASIES) {
     curl_easy_cleanup(easy);
     return;
