@@ -60,7 +60,7 @@ local function serve_all()
   local _, port = server:sockname()
   sluice.create_task(talk, port):pawait(100)
   sluice.create_task(talk_nonsense, port):pawait(100)
-  net.connect("127.0.0.1", port, { tls = { ca_file = FILE } })
+  net.connect("127.0.0.1", port, { tls = { ca_file = FILE }, timeout = 5 })
 end
 
 -- Streams that were closed linger, with deadlines of their own.
