@@ -232,10 +232,14 @@ local function accept_all(server, handler, options)
   until ok
 end
 
+-- Waits until the task that accepts has begun, which needs memory, too.
 local function start(server, handler, options)
   local task = sluice.create_task(accept_all, server, handler, options)
   task.name = "accept on " .. table.concat({ server:sockname() }, ":")
-  return server
+  sluice.shield(sluice.sleep, 0)
+  if not task:error() or task:cancelled() then return server end
+  server:close()
+  return nil, task:error(), "ENOMEM"
 end
 
 -- Has the server listen at the other addresses of its name, too; those that
