@@ -30,9 +30,10 @@ local app = http.App()
 local orders = sluice.PriorityQueue(options.queue)
 local busy = {} -- worker to the order it is at
 local came, accepted, finished = 0, 0, 0
+local loud = not options.quiet
 
 local function tell(order, message, ...)
-  if options.quiet then return end
+  if not loud then return end
   say("order %d (%s) " .. message, order.id, kinds[order.priority], ...)
 end
 
@@ -63,18 +64,20 @@ app:post("/order", function(request)
   if not open then return refuse(order, "no more orders") end
   if not done then return refuse(order, "the queue is full") end
   accepted = accepted + 1
-  tell(order, "accepted, %d waiting", #orders)
+  if loud then tell(order, "accepted, %d waiting", #orders) end
   return 202, { order = order.id, power_user = priority == POWER }
 end)
 
 local function work(worker)
   for order in orders do
     busy[worker] = order
-    tell(order, "started by worker %d, %d waiting", worker, #orders)
+    if loud then
+      tell(order, "started by worker %d, %d waiting", worker, #orders)
+    end
     sluice.sleep(math.random() * options.delay)
     busy[worker] = nil
     finished = finished + 1
-    tell(order, "finished by worker %d", worker)
+    if loud then tell(order, "finished by worker %d", worker) end
     orders:task_done()
   end
 end

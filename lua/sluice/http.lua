@@ -187,10 +187,10 @@ local function dispatcher(app)
   return function(request, encoded)
     local handler, params =
       routes:find(request.method, request.path, encoded)
-    if handler then
-      request.params = params
-    else
+    if not handler then
       handler = params and not_allowed(params) or not_found
+    elseif params then
+      request.params = params
     end
     if not through then return handler(request) end
     request._handler = handler

@@ -51,11 +51,11 @@ end
 -- Waits while a long body goes out. Raises what is wrong with the values.
 function answer.send(conn, first, second, third)
   local kind = type(first)
-  if kind == "string" then
-    return conn:respond(200, nil, TEXT, first), #first
-  elseif kind == "table" then
+  if kind == "table" then
     local text = json.encode(first)
     return conn:respond(200, nil, JSON, text), #text
+  elseif kind == "string" then
+    return conn:respond(200, nil, TEXT, first), #first
   elseif kind == "number" then
     return send_body(conn, first, second, third)
   elseif kind == "nil" then

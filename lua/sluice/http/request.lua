@@ -75,7 +75,7 @@ end
 -- the client is then answered as fits, whatever the handler returns
 -- Waits.
 function methods.text(request)
-  local text = request._text
+  local text = rawget(request, "_text") -- not through `index`
   if text then return text end
   local message
   text, message = connection(request):body()

@@ -142,7 +142,7 @@ end
 -- has other methods, what Allow says.
 function Router:find(method, path, encoded)
   local methods = not encoded and self.exact[path]
-  local route = methods and route_of(methods, method)
+  local route = methods and (methods[method] or route_of(methods, method))
   if route then return route.handler, nil end
   local values, allowed = {}, {}
   local segments = decoded_segments(path, encoded)

@@ -34,9 +34,9 @@ end
 -- the one in work, for whoever catches an error.
 local function serve_requests(server, conn, visit)
   local dispatch, log, stream = server.dispatch, server.log, visit.stream
-  local send = answer.send
+  local send, next_request = answer.send, conn.next
   while true do
-    local method, path, head, query, encoded = conn:next()
+    local method, path, head, query, encoded = next_request(conn)
     if method then
       local request = setmetatable({
         method = method, path = path, _head = head, _query = query,
