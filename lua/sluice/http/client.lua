@@ -45,7 +45,7 @@ end
 -- The semaphore of the host, if hosts are limited.
 local function host_gate(self, key)
   local most = self._per_host
-  if not most then return nil end
+  if not key then return nil end
   local gate = self._hosts[key]
   if not gate then
     gate = sluice.Semaphore(most)
@@ -59,8 +59,8 @@ local function leave_host(self, key, gate)
   if gate:value() == self._per_host then self._hosts[key] = nil end
 end
 
--- A place for a request to the origin `key`: a function that gives it back;
--- nil if the time is over. Waits.
+-- A place for a request, to the origin `key` if hosts are limited: a function
+-- that gives it back; nil if the time is over. Waits.
 local function enter(self, key, deadline)
   local gate = host_gate(self, key)
   local function left() return math.max(deadline - sluice.time(), 0) end
@@ -89,13 +89,13 @@ end
 -- Puts a request into the words of the native module.
 local function translate(spec, scheme)
   local connect_ms = math.ceil(math.min(spec.connect_timeout, 1e6) * 1000)
-  spec.headers = options.lines(spec.fields)
+  spec.headers = options.headers(spec)
   spec.connect_ms = math.max(connect_ms, 1)
   spec.upload = type(spec.body) == "function"
   spec.follow = spec.max_redirects > 0
   spec.secure = scheme == "https"
   spec.proxy_from_environment = spec.proxy == true
-  if spec.max_body == math.huge then spec.max_body = nil end
+  if spec.max_body == math.huge then spec.max_body = -1 end
   if spec.auth then spec.user, spec.password = spec.auth[1], spec.auth[2] end
 end
 
@@ -119,8 +119,10 @@ local function fetch(self, spec, deadline)
   local scheme, message, code = check_scheme(spec.url)
   if not scheme then return nil, message, code end
   local key
-  key, message, code = native.origin(spec.url)
-  if not key then return nil, message, code end
+  if self._per_host then
+    key, message, code = native.origin(spec.url)
+    if not key then return nil, message, code end
+  end
   local leave = enter(self, key, deadline)
   if not leave then
     return nil, "no connection was free in time", "ETIMEDOUT"
@@ -139,16 +141,18 @@ end
 local SECRETS = { "authorization", "cookie", "proxy-authorization", "host" }
 
 local function drop_body(spec)
+  local fields = options.own_fields(spec)
   spec.body, spec.length = nil, nil
   for _, name in ipairs { "content-type", "content-length", "expect",
     "content-encoding", "content-language", "content-location" } do
-    spec.fields[name] = nil
+    fields[name] = nil
   end
 end
 
 local function drop_secrets(spec)
-  spec.auth, spec.user, spec.password = nil, nil, nil
-  for _, name in ipairs(SECRETS) do spec.fields[name] = nil end
+  local fields = options.own_fields(spec)
+  spec.auth, spec.user, spec.password = false, nil, nil
+  for _, name in ipairs(SECRETS) do fields[name] = nil end
 end
 
 -- Makes the request lead where the answer says; nil, message, code if it
@@ -273,11 +277,11 @@ Client.__close = Client.close
 local function new(given)
   local shared, wrong = options.client(given)
   if not shared then return nil, wrong end
-  local most = shared.max_connections or MAX_CONNECTIONS
+  local most = given.max_connections or MAX_CONNECTIONS
   return setmetatable({
-    _shared = shared, _cookies = shared.cookies, _most = most,
+    _shared = shared, _cookies = given.cookies, _most = most,
     _gate = sluice.BoundedSemaphore(most), _hosts = {},
-    _per_host = shared.max_per_host,
+    _per_host = given.max_per_host,
   }, Client)
 end
 
