@@ -19,6 +19,7 @@
 enum {
   MAX_HEADERS = 100,
   COPIED = 16384,       /* a longer body is not copied behind its head */
+  SLICE = 131072,       /* of a long body, sent when the one before is gone */
   PASSED_OVER = 65536   /* a shorter rest of a body is, to keep the client */
 };
 
@@ -167,16 +168,41 @@ static void write_head(lua_State *L, struct sl_http_conn *conn,
   sl_bytes_clear(&conn->piece);
 }
 
-/* Appends the body, or sends a long one behind what is queued. */
-static void write_body(lua_State *L, struct sl_stream *stream,
-                       const char *body, size_t len) {
-  if (len > COPIED) {
-    sl_stream_flush(stream);
-    sl_stream_send(stream, body, len);
-  } else if (!sl_bytes_append(&stream->out, body, len)) {
-    sl_stream_close(stream, SL_CLOSE_NOW); /* its head promised a body */
-    luaL_error(L, "not enough memory");
+static void append_body(lua_State *L, struct sl_stream *stream,
+                        const char *body, size_t len) {
+  if (sl_bytes_append(&stream->out, body, len)) return;
+  sl_stream_close(stream, SL_CLOSE_NOW); /* its head promised a body */
+  luaL_error(L, "not enough memory");
+}
+
+static int send_rest(lua_State *L, struct sl_http_conn *conn,
+                     struct sl_task *task);
+
+static int k_send(lua_State *L, int status, lua_KContext ctx) {
+  struct sl_task *task = (struct sl_task *)ctx;
+  struct sl_http_conn *conn = lua_touserdata(L, 1);
+  struct sl_stream *stream = sl_http_stream_of(conn);
+  (void)status;
+  if (sl_http_conn_outcome(L, conn, task) == SL_TIMED_OUT && stream != NULL)
+    sl_stream_close(stream, SL_CLOSE_NOW);
+  return send_rest(L, conn, task);
+}
+
+/* Sends a long body as its client takes it: the string stays on the stack,
+   and no more than a slice is copied. The status is on the top. */
+static int send_rest(lua_State *L, struct sl_http_conn *conn,
+                     struct sl_task *task) {
+  struct sl_stream *stream = sl_http_stream_of(conn);
+  size_t len;
+  const char *body = lua_tolstring(L, BODY, &len);
+  while (stream != NULL && stream->broken == 0 && conn->sent < len) {
+    size_t left = len - conn->sent, n = left < SLICE ? left : SLICE;
+    sl_stream_send(stream, body + conn->sent, n);
+    conn->sent += n;
+    if (sl_stream_above(stream) && conn->sent < len)
+      return sl_http_conn_drain_k(L, conn, stream, task, k_send);
   }
+  return 1;
 }
 
 static void check_asked(lua_State *L, const struct sl_http_conn *conn) {
@@ -200,26 +226,36 @@ static bool refuse_instead(lua_State *L, struct sl_http_conn *conn,
 
 /* conn:respond(status, headers, type, body): answers. headers: a table or
    nil; type: of the body, if headers do not say; body: a string or nil.
-   Returns the status that was sent in the end; 499: nobody was there. Never
-   waits. */
+   Returns the status that was sent in the end; 499: nobody was there. Waits
+   while the client takes a long body. */
 static int respond(lua_State *L) {
   struct sl_http_conn *conn = sl_http_conn_check(L);
   struct sl_stream *stream = sl_http_stream_of(conn);
   struct sl_http_response response;
   struct headers headers;
+  struct sl_task *task = NULL;
   size_t len = 0;
   const char *body = luaL_optlstring(L, BODY, NULL, &len);
   check_asked(L, conn);
+  if (len > COPIED) {
+    task = sl_wait_enter(L, conn->loop);
+    if (sl_wait_must_pause(task)) return sl_wait_pause_k(L, task, respond);
+  }
   if (refuse_instead(L, conn, stream)) return 1;
   prepare(L, conn, stream, &headers, &response);
   response.length = len;
   response.known_length = true;
   write_head(L, conn, stream, &response);
   conn->state = SL_HTTP_ANSWERED;
-  if (response.framing == SL_HTTP_BY_LENGTH)
-    write_body(L, stream, body, len);
   lua_pushinteger(L, response.status);
-  return 1;
+  if (response.framing != SL_HTTP_BY_LENGTH) return 1;
+  if (task == NULL) {
+    append_body(L, stream, body, len);
+    return 1;
+  }
+  sl_stream_flush(stream);
+  conn->sent = 0;
+  return send_rest(L, conn, task);
 }
 
 /* conn:start(status, headers, type): begins an answer of unknown length.

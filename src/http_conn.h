@@ -65,6 +65,7 @@ struct sl_http_conn {
   uint64_t idle_due_ns;   /* when it was idle too long, 0: not idle */
   uint64_t head_due_ns;   /* when the head must be whole, 0: no byte yet */
   uint64_t body_due_ns;   /* when the body must be whole, 0: not asked for */
+  size_t sent;            /* bytes of a long body */
   size_t unwritten;       /* bytes, when the wait for them began */
   struct sl_bytes piece;  /* of a streamed body, not yet read */
   uint8_t state;          /* enum sl_http_conn_state */
