@@ -240,7 +240,7 @@ describe("a client that goes away within its body", function()
     end, post, function(connect, notes)
       connect():close()
       arrive()
-      assert.same({ "eof", "left" }, notes)
+      assert.same({ "cut off", "left" }, notes)
     end)
   end)
 

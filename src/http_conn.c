@@ -261,6 +261,7 @@ static int advance(lua_State *L, struct sl_http_conn *conn,
       case SL_HTTP_BODY: break; /* of a request that was answered */
       case SL_HTTP_MESSAGE:
         conn->closing = !sl_http_next(parser);
+        parser->limits.max_body = conn->settings->limits.max_body;
         conn->state = SL_HTTP_WAITING;
         break;
       case SL_HTTP_ERROR:
@@ -431,6 +432,8 @@ void sl_http_open(lua_State *L, struct sl_loop *loop) {
   sl_setfuncs(L, loop, sl_http_gone_methods);
   lua_pop(L, 2);
   sl_http_settings_open(L, loop);
+  sl_http_form_open(L, loop);
+  sl_http_spool_open(L, loop);
   lua_newtable(L);
   sl_setfuncs(L, loop, functions);
   sl_setfuncs(L, loop, sl_http_functions);

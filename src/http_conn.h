@@ -99,6 +99,14 @@ extern const luaL_Reg sl_http_functions[];
 void sl_http_settings_open(lua_State *L, struct sl_loop *loop);
 int sl_http_settings_new(lua_State *L);
 
+void sl_http_form_open(lua_State *L, struct sl_loop *loop);
+void sl_http_spool_open(lua_State *L, struct sl_loop *loop);
+
+/* Functions of scripts, in their files. */
+int sl_http_form_new(lua_State *L);
+int sl_http_spool_new(lua_State *L);
+int sl_http_system_error(lua_State *L);
+
 /* conn:rest() of scripts. */
 int sl_http_conn_rest(lua_State *L);
 

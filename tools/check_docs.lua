@@ -115,6 +115,13 @@ local CLASSES = {
     make = function() return require("sluice.http").Client() end },
   { name = "sluice.http.Response", receiver = "response",
     maker = "http.request", make = function() return response() end },
+  { name = "sluice.http.File", receiver = "file",
+    make = function()
+      local part = { filename = "a", type = "b", size = 1 }
+      local file = require("sluice.http.file").new(part, "x")
+      file.path = "/tmp/a"
+      return file
+    end },
   { name = "sluice.http.Server", receiver = "http_server",
     make = function()
       local app = require("sluice.http").App()
