@@ -299,7 +299,8 @@ function net.serve(handler, host, port, options)
   check_port(port, 3, "serve")
   options = check_options(options, SERVE, 4, "serve")
   checkpoint("serve")
-  local run, message, code = tls.handler(handler, options.tls)
+  local run, message, code =
+    tls.handler(handler, options.tls, options.handshakes)
   if not run then return nil, message, code end
   local server
   server, message, code = listen(host or "127.0.0.1", port, options)
@@ -317,7 +318,8 @@ function net.serve_unix(handler, path, options)
   check_type(path, "string", 2, "serve_unix")
   options = check_options(options, SERVE, 3, "serve_unix")
   checkpoint("serve_unix")
-  local run, message, code = tls.handler(handler, options.tls)
+  local run, message, code =
+    tls.handler(handler, options.tls, options.handshakes)
   if not run then return nil, message, code end
   local server
   server, message, code = core.listen_unix(path,

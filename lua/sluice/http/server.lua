@@ -151,6 +151,7 @@ local function listen(server, options)
     max_connections = server.app.limits.max_connections,
     keep_open = true, -- a connection that rests outlives its task
     tls = tls.with_alpn(options.tls, { "http/1.1" }),
+    handshakes = server.handshakes,
   }
   if options.unix then
     return net.serve_unix(on_connection, options.unix, settings)
@@ -182,6 +183,7 @@ local function start(app, dispatch, options)
     log = access_log.writer(options.access_log),
     grace = options.grace or 10,
     tasks = {}, -- of the connections that one serves
+    handshakes = setmetatable({}, { __mode = "k" }), -- streams that are at it
     count = 0, -- of connections, also those that rest
     empty = sluice.Event(),
     ended = sluice.Event(),
@@ -226,6 +228,7 @@ function Server:stop()
   run_hooks(self.app, self.app.hooks.shutdown)
   self.empty:wait(math.max(0, due - sluice.time()))
   if self.count > 0 then abandon(self) end
+  for stream in pairs(self.handshakes) do stream:close() end
   -- The last bytes of answers are on their way; their sockets linger.
   self.socket:wait_closed(math.max(0, math.min(2, due - sluice.time())))
   self.settings:close()

@@ -246,19 +246,23 @@ end
 --- What a server runs for each connection: the handshake, then `handler`. A
 -- connection whose handshake fails is closed, and told to `on_error` alone.
 -- Without TLS, `handler` itself.
+-- @param[opt] handshakes a table with weak keys: the streams that are at it
 -- @return a function; or nil, message, code
-function tls.handler(handler, value)
+function tls.handler(handler, value, handshakes)
   if not value then return handler end
   local context = context_of(value)
   local options = context.options
   local openssl, message, code = openssl_of(context, "server")
   if not openssl then return nil, message, code end
   local timeout = options.handshake_timeout or HANDSHAKE
+  handshakes = handshakes or setmetatable({}, { __mode = "k" })
   return function(stream)
     local host, port
     if options.on_error then host, port = stream:peername() end
+    handshakes[stream] = true
     local done, why, name_of_why =
       core.secure(stream, context.server:session(), timeout)
+    handshakes[stream] = nil
     if done then return handler(stream) end
     if options.on_error then options.on_error(why, name_of_why, host, port) end
   end
