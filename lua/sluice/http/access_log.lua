@@ -21,9 +21,9 @@ local function peer_of(visit)
   return visit.peer
 end
 
--- A path is the client's: what could break the line or fool who reads it is
--- written as an escape.
-local function clean(path)
+--- A path for a log. It is the client's: what could break the line or fool who
+-- reads it is written as an escape.
+function access_log.clean(path)
   return (path:gsub('[%c"\\\127-\255]', function(c)
     return ("\\x%02x"):format(c:byte())
   end))
@@ -51,7 +51,7 @@ function access_log.writer(option)
     write {
       peer = peer_of(visit),
       method = request and request.method or "-",
-      path = request and clean(request.path) or "-",
+      path = request and access_log.clean(request.path) or "-",
       status = status,
       bytes = request and request.method ~= "HEAD" and bytes or 0,
       seconds = began and sluice.time() - began or 0,

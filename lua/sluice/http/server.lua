@@ -93,8 +93,8 @@ local function recover(server, conn, visit, err)
     sluice.sleep(0) -- a cancellation of our own is raised again
   end
   log_error(("error in %s %s: %s"):format(
-    request and request.method or "?", request and request.path or "?",
-    tostring(err)))
+    request and request.method or "?",
+    request and access_log.clean(request.path) or "?", tostring(err)))
   if request then request._conn = nil end
   if visit.files then drop_files(visit) end
   if conn:state() ~= "asked" then return false end
