@@ -12,10 +12,13 @@ local http_test = require "sluice.http.test"
 local tls = require "sluice.net.tls"
 local cookie = require "sluice.http.cookie"
 local dispatcher = require "sluice.http.dispatch"
+local events = require "sluice.http.events"
 local fields = require "sluice.http.fields"
 local checkpoint = require("sluice.core").checkpoint
 
-local http = { cookie = cookie.make, getall = fields.getall }
+local http = {
+  cookie = cookie.make, getall = fields.getall, event_stream = events.stream,
+}
 
 local App = {}
 App.__index = App

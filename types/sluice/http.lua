@@ -49,6 +49,18 @@ function http.cookie(name, value, options) end
 ---@nodiscard
 function http.getall(values, name) end
 
+---@class sluice.http.EventStreamOptions
+---@field heartbeat? sluice.Seconds of silence before a comment; 15
+
+---What a handler returns to answer with server-sent events.
+---@param fn fun(events: sluice.http.Events)
+---@param options? sluice.http.EventStreamOptions
+---@return integer status
+---@return table body
+---@return sluice.http.Headers headers
+---@nodiscard
+function http.event_stream(fn, options) end
+
 ---@alias sluice.http.Body string|table|nil|fun(): string?
 ---@alias sluice.http.Headers table<string, string|number|(string|number)[]>
 
@@ -208,6 +220,30 @@ function Request:form(options) end
 ---@return string? piece
 ---@return string? reason
 function Request:read(n) end
+
+---@class sluice.http.Event
+---@field data? any what is no string is sent as JSON
+---@field event? string its name
+---@field id? string|number
+---@field retry? sluice.Seconds
+
+---What writes a stream of events.
+---@class sluice.http.Events
+local Events = {}
+
+---Sends an event: its data, or a table.
+---@param message string|sluice.http.Event
+---@return true? sent
+---@return string? message
+---@return string? code
+function Events:send(message) end
+
+---Sends a comment.
+---@param text? string
+---@return true? sent
+---@return string? message
+---@return string? code
+function Events:comment(text) end
 
 ---A file that a client has sent in a form.
 ---@class sluice.http.File

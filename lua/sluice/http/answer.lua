@@ -7,12 +7,14 @@
 -- app:test, something with its methods.
 
 local json = require "sluice.http.json"
+local producer = require "sluice.http.producer"
 
 local answer = {}
 
 local TEXT = "text/plain; charset=utf-8"
 local JSON = "application/json"
 local BINARY = "application/octet-stream"
+local CLIENT_GONE = 499 -- the status for the log
 
 -- Calls a function for the chunks of the body.
 local function send_chunks(conn, status, headers, next_chunk)
@@ -24,9 +26,27 @@ local function send_chunks(conn, status, headers, next_chunk)
       error(("a chunk of the body is a %s, not a string")
         :format(type(chunk)), 0)
     end
-    if not conn:chunk(chunk) then return sent, bytes end
+    if not conn:chunk(chunk) then return CLIENT_GONE, bytes end
     bytes = bytes + #chunk
   end
+  conn:finish()
+  return sent, bytes
+end
+
+-- Calls a function once, which writes the body.
+local function send_produced(conn, status, headers, body)
+  local sent, wanted = conn:start(status, headers, BINARY)
+  if not wanted then return sent, 0 end
+  local bytes = 0
+  body.produce(function(chunk)
+    local ok, message, code = conn:chunk(chunk)
+    if ok then
+      bytes = bytes + #chunk
+    else
+      sent = CLIENT_GONE
+    end
+    return ok, message, code
+  end)
   conn:finish()
   return sent, bytes
 end
@@ -36,6 +56,9 @@ local function send_body(conn, status, body, headers)
   if kind == "string" then
     return conn:respond(status, headers, TEXT, body), #body
   elseif kind == "table" then
+    if producer.is(body) then
+      return send_produced(conn, status, headers, body)
+    end
     local text = json.encode(body)
     return conn:respond(status, headers, JSON, text), #text
   elseif kind == "nil" then
