@@ -196,7 +196,8 @@ end
 -- A name as certificates have it: without the root's dot, or the zone of an
 -- address.
 local function host_name(host)
-  return (host:gsub("%%.*$", ""):gsub("%.$", ""))
+  local bare = host:gsub("%%.*$", ""):gsub("%.$", "")
+  return bare ~= "" and bare or host -- never nobody's: that is everybody's
 end
 
 --- What connects as `connect` does and then shakes hands; without TLS,
