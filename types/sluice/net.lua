@@ -68,7 +68,7 @@ function net.serve_unix(handler, path, options) end
 ---@field client_ca? string of a server: authorities of its clients
 ---@field verify_client? "required"|"optional" of a server
 ---@field handshake_timeout? sluice.Seconds of a server: 10 unless given
----@field on_error? fun(message: string, code: string, host?: string, port?: integer) of a server
+---@field on_error? function of a server: (message, code, host, port)
 
 ---@class sluice.net.TLSContext
 local TLSContext = {}
