@@ -540,7 +540,7 @@ describe("a path", function()
       end, { access_log = function(line) lines[#lines + 1] = line end })
     end)
     assert.matches("error in GET /\\x0aforged\\x1b: oops", log)
-    assert.matches('"GET /\\x0aforged\\x1b', lines[1])
+    assert.matches('"GET /%%0aforged%%1b HTTP', lines[1])
   end)
 end)
 

@@ -125,13 +125,19 @@ function App:on_shutdown(fn) end
 ---@param fn fun(app: sluice.http.App)
 function App:on_cleanup(fn) end
 
+---Of the access log; what a client may have written is escaped.
 ---@class sluice.http.Entry
 ---@field peer string
+---@field time string
+---@field line string of the request, as it was sent
 ---@field method string
----@field path string
+---@field path string decoded
 ---@field status integer
 ---@field bytes integer of the body
+---@field referer string
+---@field user_agent string
 ---@field seconds number
+---@field reason? string why a request was refused
 
 ---@class sluice.http.ServeOptions
 ---@field host? string "127.0.0.1" unless given

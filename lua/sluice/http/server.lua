@@ -57,7 +57,7 @@ local function serve_requests(server, conn, visit)
       if visit.files then drop_files(visit) end
       if log then log(visit, request, status, bytes, began) end
     elseif method == nil then
-      if path and log then log(visit, nil, path) end
+      if path and log then log(visit, nil, path, 0, nil, head) end
       return
     elseif conn:rest() then
       visit.rests = true
