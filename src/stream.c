@@ -207,12 +207,25 @@ void sl_stream_received(struct sl_stream *stream) {
   if (stream->arrived != NULL) stream->arrived(stream);
 }
 
+/* libuv also tells an orderly end when it sees that both directions have
+   ended, which after a reset they have, too. The kernel knows. */
+static int tell_end(const struct sl_stream *stream) {
+  uv_os_fd_t fd;
+  ssize_t n;
+  char byte;
+  if (uv_fileno(&stream->handle.uv.any, &fd) != 0) return UV_EOF;
+  do n = recv(fd, &byte, 1, MSG_PEEK);
+  while (n < 0 && errno == EINTR);
+  if (n >= 0 || errno == EAGAIN || errno == EWOULDBLOCK) return UV_EOF;
+  return uv_translate_sys_error(errno);
+}
+
 static void on_read(uv_stream_t *uv, ssize_t n, const uv_buf_t *buffer) {
   struct sl_stream *stream = stream_of(uv);
   struct sl_bytes *in = &stream->in;
   if (n == 0) return;
   if (n < 0) {
-    int why = (int)n;
+    int why = n == UV_EOF ? tell_end(stream) : (int)n;
     if (stream->codec != NULL) why = sl_stream_cut(stream, why);
     sl_stream_end_reading(stream, why);
     return;
