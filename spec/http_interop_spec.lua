@@ -26,6 +26,16 @@ describe("curl", function()
     ]])
   end)
 
+  it("sends forms in parts", function()
+    prints("a=1 2\nb=ä\nf=some text/plain 7 in memory\n"
+      .. "big=zero application/octet-stream 2000000 on disk\n", [[
+      printf content >$D/some
+      head -c 2000000 /dev/zero >$D/zero
+      curl -F "a=1 2" -F b=ä -F "f=@$D/some;type=text/plain" $URL/form
+      curl -F big=@$D/zero $URL/form
+    ]])
+  end)
+
   it("sends JSON, headers, cookies, a password", function()
     prints('{"got":{"a":[1,2]}}\nauthorization=Basic dTpw\ncookie=a=b; c=d\n'
       .. "host=example.org\nuser-agent=me\nx-empty=\nx-one=1\n", [[
@@ -265,7 +275,9 @@ describe("chromium", function()
   it("shows a page that asks in all ways", function()
     local list = {}
     for i = 0, 29 do list[i + 1] = i end
-    prints('json 200 {"got":{"a":[1,"ä"]}}\nform a=1 2 b=ä%\nparallel '
+    prints('json 200 {"got":{"a":[1,"ä"]}}\nform a=1 2 b=ä%\n'
+      .. "parts file=ä.txt application/octet-stream 100000 in memory text=ä\n"
+      .. "parallel "
       .. table.concat(list, " ") .. "\nstream tick 1 tick 2 tick 3\n"
       .. "big 2097152\nupload 100000 bytes, 100000 of them 0\n"
       .. "missing 404\n", [[

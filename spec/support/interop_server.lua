@@ -10,6 +10,10 @@ local big = ("0123456789abcdef"):rep(1 << 17) -- 2 MiB
 local function list(t)
   local lines = {}
   for name, value in pairs(t) do
+    if type(value) == "table" then -- a file
+      value = ("%s %s %d %s"):format(value.filename, value.content_type,
+        value.size, value.path and "on disk" or "in memory")
+    end
     lines[#lines + 1] = ("%s=%s\n"):format(name, value)
   end
   table.sort(lines)
@@ -82,6 +86,11 @@ async function ask() {
   answer = await fetch("/form", {method: "POST",
     body: new URLSearchParams({a: "1 2", b: "ä%"})});
   say("form", (await answer.text()).trim().replaceAll("\n", " "));
+  const data = new FormData();
+  data.append("text", "ä");
+  data.append("file", new File(["x".repeat(100000)], "ä.txt"));
+  answer = await fetch("/form", {method: "POST", body: data});
+  say("parts", (await answer.text()).trim().replaceAll("\n", " "));
   const all = await Promise.all([...Array(30).keys()].map(
     i => fetch("/n/" + i).then(a => a.text())));
   say("parallel", all.join(" "));
