@@ -105,6 +105,12 @@ describe("curl", function()
     ]])
   end)
 
+  it("reads events", function()
+    prints("retry: 10\n\nevent: tick\nid: 8\ndata: {\"n\":8}\n\n"
+      .. "event: tick\nid: 9\ndata: {\"n\":9}\n\n",
+      'curl -N -H "Last-Event-ID: 7" $URL/events')
+  end)
+
   it("keeps its connection", function()
     prints("hello\nabc0404nothing here\nhello\n1\n5\n", [[
       curl -v $URL/ --next -s -d abc $URL/echo --next -s -I -o /dev/null \
@@ -280,6 +286,7 @@ describe("chromium", function()
       .. "parallel "
       .. table.concat(list, " ") .. "\nstream tick 1 tick 2 tick 3\n"
       .. "big 2097152\nupload 100000 bytes, 100000 of them 0\n"
+      .. 'events 1{"n":1} 2{"n":2} 3{"n":3} 4{"n":4} 5{"n":5}\n'
       .. "missing 404\n", [[
       timeout 60 chromium --headless --no-sandbox --disable-gpu \
         --disable-quic --no-first-run --disable-background-networking \

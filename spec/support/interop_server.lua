@@ -64,6 +64,18 @@ app:get("/ticks", function()
   end
 end)
 
+-- Ends after two events; who comes again is told what it saw last.
+app:get("/events", function(request)
+  local last = tonumber(request.headers["last-event-id"]) or 0
+  return http.event_stream(function(events)
+    events:send { retry = 0.01 }
+    for n = last + 1, last + 2 do
+      events:send { event = "tick", id = n, data = { n = n } }
+      sluice.sleep(0.01)
+    end
+  end)
+end)
+
 app:post("/away", function() return 303, nil, { Location = "/" } end)
 app:get("/away", function() return 302, nil, { Location = "/n/1" } end)
 
@@ -101,6 +113,15 @@ async function ask() {
   answer = await fetch("/upload/x", {method: "PUT",
     body: new Uint8Array(100000)});
   say("upload", (await answer.text()).trim());
+  say("events", await new Promise(resolve => {
+    const seen = [], source = new EventSource("/events");
+    source.addEventListener("tick", event => {
+      seen.push(event.lastEventId + event.data);
+      if (seen.length < 5) return; // it has come again twice
+      source.close();
+      resolve(seen.join(" "));
+    });
+  }));
   answer = await fetch("/missing");
   say("missing", answer.status);
 }
