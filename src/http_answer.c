@@ -137,7 +137,7 @@ static int check_status(lua_State *L) {
 
 /* Prepares an answer of the headers collected. Throws what is wrong. */
 static void prepare(lua_State *L, struct sl_http_conn *conn,
-                    struct sl_stream *stream, struct headers *headers,
+                    struct headers *headers,
                     struct sl_http_response *response) {
   const struct sl_http_head *head = &conn->parser.head;
   int status = check_status(L);
@@ -155,8 +155,8 @@ static void prepare(lua_State *L, struct sl_http_conn *conn,
   response->date = sl_http_conn_date(conn);
   response->to_head = is_head(head);
   response->minor = head->minor;
-  response->keep_alive = head->keep_alive && !conn->stopping &&
-                         !headers->close && settle_body(conn, stream);
+  response->keep_alive =
+      head->keep_alive && !conn->stopping && !headers->close;
 }
 
 static void write_head(lua_State *L, struct sl_http_conn *conn,
@@ -165,7 +165,6 @@ static void write_head(lua_State *L, struct sl_http_conn *conn,
   if (!sl_http_write_head(&stream->out, response))
     luaL_error(L, "not enough memory");
   conn->closing = !response->keep_alive;
-  sl_bytes_clear(&conn->piece);
 }
 
 static void append_body(lua_State *L, struct sl_stream *stream,
@@ -242,11 +241,13 @@ static int respond(lua_State *L) {
     if (sl_wait_must_pause(task)) return sl_wait_pause_k(L, task, respond);
   }
   if (refuse_instead(L, conn, stream)) return 1;
-  prepare(L, conn, stream, &headers, &response);
+  prepare(L, conn, &headers, &response);
   response.length = len;
   response.known_length = true;
+  if (response.keep_alive) response.keep_alive = settle_body(conn, stream);
   write_head(L, conn, stream, &response);
   conn->state = SL_HTTP_ANSWERED;
+  sl_bytes_clear(&conn->piece);
   lua_pushinteger(L, response.status);
   if (response.framing != SL_HTTP_BY_LENGTH) return 1;
   if (task == NULL) {
@@ -258,8 +259,18 @@ static int respond(lua_State *L) {
   return send_rest(L, conn, task);
 }
 
-/* conn:start(status, headers, type): begins an answer of unknown length.
-   Returns the status, and whether a body is to follow. Never waits. */
+/* Whether the connection may be kept behind an answer in pieces, while which
+   the rest of the body may still be read: not if the client is never told
+   whether to send it. */
+static bool may_be_kept(struct sl_http_conn *conn, struct sl_stream *stream) {
+  enum sl_http_event event = sl_http_conn_gather(conn, stream);
+  return event == SL_HTTP_MESSAGE ||
+         (event == SL_HTTP_NEED_MORE && !sl_http_conn_expects(conn));
+}
+
+/* conn:start(status, headers, type, length): begins an answer in pieces; the
+   length of its body may be unknown. Returns the status, and whether a body
+   is to follow. Never waits. */
 static int start(lua_State *L) {
   struct sl_http_conn *conn = sl_http_conn_check(L);
   struct sl_stream *stream = sl_http_stream_of(conn);
@@ -267,8 +278,13 @@ static int start(lua_State *L) {
   struct headers headers;
   check_asked(L, conn);
   if (refuse_instead(L, conn, stream)) return 1;
-  prepare(L, conn, stream, &headers, &response);
+  prepare(L, conn, &headers, &response);
+  response.known_length = !lua_isnoneornil(L, BODY);
+  if (response.known_length)
+    response.length = (uint64_t)luaL_checkinteger(L, BODY);
+  if (response.keep_alive) response.keep_alive = may_be_kept(conn, stream);
   write_head(L, conn, stream, &response);
+  conn->left = response.length;
   conn->framing = (uint8_t)response.framing;
   conn->state = response.framing == SL_HTTP_NO_BODY ? SL_HTTP_ANSWERED
                                                     : SL_HTTP_SENDING;
@@ -311,7 +327,12 @@ static int chunk(lua_State *L) {
   if (stream == NULL) return sl_fail_closed(L, "connection");
   if (conn->state != SL_HTTP_SENDING)
     return luaL_error(L, "no answer was begun");
-  if (conn->framing == SL_HTTP_BY_CLOSE)
+  if (conn->framing == SL_HTTP_BY_LENGTH) {
+    if (len > conn->left)
+      return luaL_error(L, "the body is longer than was announced");
+    conn->left -= len;
+  }
+  if (conn->framing != SL_HTTP_BY_CHUNKS)
     sl_stream_send(stream, data, len);
   else if (!sl_http_write_chunk(&stream->out, data, len))
     return luaL_error(L, "not enough memory");
@@ -325,6 +346,10 @@ static int finish(lua_State *L) {
   struct sl_http_conn *conn = sl_http_conn_check(L);
   struct sl_stream *stream = sl_http_stream_of(conn);
   if (conn->state != SL_HTTP_SENDING) return 0;
+  if (conn->framing == SL_HTTP_BY_LENGTH && conn->left > 0)
+    return luaL_error(L, "the body is shorter than was announced");
+  if (stream != NULL && !settle_body(conn, stream)) conn->closing = true;
+  sl_bytes_clear(&conn->piece);
   if (stream != NULL && conn->framing == SL_HTTP_BY_CHUNKS &&
       !sl_http_write_last_chunk(&stream->out))
     return luaL_error(L, "not enough memory");

@@ -20,7 +20,7 @@ static int push_refusal(lua_State *L, struct sl_http_conn *conn, int status,
   return sl_fail(L, reason);
 }
 
-static bool has_expectation(const struct sl_http_conn *conn) {
+bool sl_http_conn_expects(const struct sl_http_conn *conn) {
   const struct sl_http_parser *parser = &conn->parser;
   return parser->head.expect_continue && !conn->told_continue &&
          parser->received == 0 && parser->state != SL_HTTP_DONE;
@@ -36,7 +36,8 @@ static int park(lua_State *L, struct sl_http_conn *conn,
   if (conn->body_due_ns == 0)
     conn->body_due_ns = sl_clock_after(now_ns, settings->total_ns);
   if (due_ns > conn->body_due_ns) due_ns = conn->body_due_ns;
-  if (has_expectation(conn)) {
+  /* Not within the answer. */
+  if (conn->state == SL_HTTP_ASKED && sl_http_conn_expects(conn)) {
     conn->told_continue = true;
     if (!sl_bytes_append(&stream->out, SL_HTTP_CONTINUE,
                          sizeof SL_HTTP_CONTINUE - 1))
@@ -209,5 +210,14 @@ static int limit(lua_State *L) {
   return 1;
 }
 
+/* conn:expects(): whether the client waits to be told that it may send its
+   body. Never waits. */
+static int expects(lua_State *L) {
+  struct sl_http_conn *conn = sl_http_conn_check(L);
+  lua_pushboolean(L, sl_http_conn_expects(conn));
+  return 1;
+}
+
 const luaL_Reg sl_http_body_methods[] = {
-    {"body", body}, {"read", read_some}, {"limit", limit}, {NULL, NULL}};
+    {"body", body},   {"read", read_some}, {"limit", limit},
+    {"expects", expects}, {NULL, NULL}};

@@ -109,6 +109,14 @@ enum sl_http_event sl_http_conn_feed(struct sl_http_conn *conn,
   return event;
 }
 
+enum sl_http_event sl_http_conn_gather(struct sl_http_conn *conn,
+                                       struct sl_stream *stream) {
+  enum sl_http_event event;
+  do event = sl_http_conn_feed(conn, stream, true);
+  while (event == SL_HTTP_BODY);
+  return event;
+}
+
 const struct sl_http_date *sl_http_conn_date(struct sl_http_conn *conn) {
   sl_http_date_set(&conn->settings->date, time(NULL));
   return &conn->settings->date;

@@ -70,6 +70,7 @@ struct sl_http_conn {
   struct sl_bytes piece;  /* of a streamed body, not yet read */
   uint8_t state;          /* enum sl_http_conn_state */
   uint8_t framing;        /* while SENDING: enum sl_http_framing */
+  uint64_t left;          /* while SENDING by length: bytes to come */
   struct sl_link rest;    /* among those who rest or were roused */
   bool resting;           /* no task serves it */
   bool reserved;          /* the clock has room for the deadline */
@@ -135,6 +136,14 @@ static inline bool sl_http_broken(const struct sl_stream *stream) {
    conn->piece, if `keep`. */
 enum sl_http_event sl_http_conn_feed(struct sl_http_conn *conn,
                                      struct sl_stream *stream, bool keep);
+
+/* Feeds all that has arrived of the body in work, which is collected or, of a
+   streamed body, in conn->piece. */
+enum sl_http_event sl_http_conn_gather(struct sl_http_conn *conn,
+                                       struct sl_stream *stream);
+
+/* Whether the client waits to be told that it may send its body. */
+bool sl_http_conn_expects(const struct sl_http_conn *conn);
 
 /* Parks until something has arrived or due_ns has passed (SL_TIMED_OUT). */
 int sl_http_conn_park_k(lua_State *L, struct sl_http_conn *conn,

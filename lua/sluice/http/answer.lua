@@ -15,19 +15,28 @@ local TEXT = "text/plain; charset=utf-8"
 local JSON = "application/json"
 local BINARY = "application/octet-stream"
 local CLIENT_GONE = 499 -- the status for the log
+local ASK = {} -- stands for a chunk that was not asked for yet
 
--- Calls a function for the chunks of the body.
+local function check_chunk(chunk)
+  if type(chunk) == "string" then return end
+  error(("a chunk of the body is a %s, not a string"):format(type(chunk)), 0)
+end
+
+-- Calls a function for the chunks of the body. If the client waits to be told
+-- that it may send its own, the first call may have to tell it, before the
+-- answer begins.
 local function send_chunks(conn, status, headers, next_chunk)
+  local chunk = ASK
+  if conn:expects() then chunk = next_chunk() end
   local sent, wanted = conn:start(status, headers, BINARY)
   if not wanted then return sent, 0 end
+  if chunk == ASK then chunk = next_chunk() end
   local bytes = 0
-  for chunk in next_chunk do
-    if type(chunk) ~= "string" then
-      error(("a chunk of the body is a %s, not a string")
-        :format(type(chunk)), 0)
-    end
+  while chunk ~= nil do
+    check_chunk(chunk)
     if not conn:chunk(chunk) then return CLIENT_GONE, bytes end
     bytes = bytes + #chunk
+    chunk = next_chunk()
   end
   conn:finish()
   return sent, bytes
@@ -35,7 +44,7 @@ end
 
 -- Calls a function once, which writes the body.
 local function send_produced(conn, status, headers, body)
-  local sent, wanted = conn:start(status, headers, BINARY)
+  local sent, wanted = conn:start(status, headers, BINARY, body.length)
   if not wanted then return sent, 0 end
   local bytes = 0
   body.produce(function(chunk)

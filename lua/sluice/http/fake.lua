@@ -44,6 +44,8 @@ function Fake:read(n)
   return piece
 end
 
+function Fake:expects() return false end
+
 -- -- the answer --
 
 local function check_value(name, value)
