@@ -21,9 +21,11 @@ __attribute__((constructor)) static void forget_preload(void) {
 }
 EOF
 
+preload="$(gcc -print-file-name=libasan.so) $bin/forget_preload.so"
+
 cat > "$bin/lua5.4" <<EOF
 #!/bin/sh
-LD_PRELOAD="$(gcc -print-file-name=libasan.so) $bin/forget_preload.so \${SLUICE_PRELOAD-}" \\
+LD_PRELOAD="$preload \${SLUICE_PRELOAD-}" \\
   exec "$lua" "\$@"
 EOF
 chmod +x "$bin/lua5.4"
