@@ -11,6 +11,8 @@ local sluice = require "sluice"
 local checkpoint = require("sluice.core").checkpoint
 local exchange = require "sluice.http.exchange"
 local options = require "sluice.http.client_options"
+local places = require "sluice.http.places"
+local reactor = require "sluice.core.reactor"
 local response = require "sluice.http.response"
 local url = require "sluice.url"
 
@@ -26,53 +28,19 @@ Client.__index = Client
 
 function Client.__tostring(self)
   return ("sluice.http.Client (%s, %d of %d connections used)"):format(
-    self._closed and "closed" or "open", self._most - self._gate:value(),
-    self._most)
+    self._closed and "closed" or "open", self._places:held(),
+    self._places.most)
 end
-
--- -- places --
 
 local function open(self)
   if not native then return nil, missing, missing_code end
   if self._closed then return nil, "the client is closed", "EBADF" end
   if not self._multi then
-    self._multi = native.Multi(self._most, self._cookies or false)
-    self._reactor = require("sluice.core.reactor").open(self._multi)
+    local multi = native.Multi(self._places.most, self._cookies)
+    self._reactor = reactor.open(multi)
+    self._multi = multi
   end
   return true
-end
-
--- The semaphore of the host, if hosts are limited.
-local function host_gate(self, key)
-  local most = self._per_host
-  if not key then return nil end
-  local gate = self._hosts[key]
-  if not gate then
-    gate = sluice.Semaphore(most)
-    self._hosts[key] = gate
-  end
-  return gate
-end
-
-local function leave_host(self, key, gate)
-  gate:release()
-  if gate:value() == self._per_host then self._hosts[key] = nil end
-end
-
--- A place for a request, to the origin `key` if hosts are limited: a function
--- that gives it back; nil if the time is over. Waits.
-local function enter(self, key, deadline)
-  local gate = host_gate(self, key)
-  local function left() return math.max(deadline - sluice.time(), 0) end
-  if gate and not gate:acquire(left()) then return nil end
-  local ok, got = pcall(self._gate.acquire, self._gate, left())
-  if gate and not (ok and got) then leave_host(self, key, gate) end
-  if not ok then error(got, 0) end
-  if not got then return nil end
-  return function()
-    self._gate:release()
-    if gate then leave_host(self, key, gate) end
-  end
 end
 
 -- -- one request --
@@ -107,7 +75,9 @@ local function exchanged(going, spec)
   local status, head, to, version, follow = going:finish()
   if not status then return nil, head, to end
   if spec.stream and not follow then
-    return response.new(status, head, to, version, going:keep()), false
+    local streaming = response.new(status, head, to, version, going)
+    going:keep()
+    return streaming, false
   end
   local answer = response.new(status, head, to, version)
   answer.body = going:body()
@@ -123,12 +93,10 @@ local function fetch(self, spec, deadline)
     key, message, code = native.origin(spec.url)
     if not key then return nil, message, code end
   end
-  local leave = enter(self, key, deadline)
-  if not leave then
-    return nil, "no connection was free in time", "ETIMEDOUT"
-  end
-  local going <close> = exchange.new(self, spec, deadline, leave)
-  local ok
+  local going <close> = exchange.new(self, spec, deadline)
+  local function left() return math.max(deadline - sluice.time(), 0) end
+  local ok = self._places:enter(going, key, left)
+  if not ok then return nil, "no connection was free in time", "ETIMEDOUT" end
   ok, message, code = open(self) -- it may have been closed meanwhile
   if not ok then return nil, message, code end
   translate(spec, scheme)
@@ -277,11 +245,11 @@ Client.__close = Client.close
 local function new(given)
   local shared, wrong = options.client(given)
   if not shared then return nil, wrong end
-  local most = given.max_connections or MAX_CONNECTIONS
   return setmetatable({
-    _shared = shared, _cookies = given.cookies, _most = most,
-    _gate = sluice.BoundedSemaphore(most), _hosts = {},
+    _shared = shared, _cookies = given.cookies or false,
     _per_host = given.max_per_host,
+    _places = places.new(given.max_connections or MAX_CONNECTIONS,
+      given.max_per_host),
   }, Client)
 end
 

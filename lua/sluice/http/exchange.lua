@@ -91,11 +91,11 @@ end
 
 -- -- what the client and the response call --
 
---- Makes one that has a place among the client's connections, which
--- `leave` gives back.
-function exchange.new(client, spec, deadline, leave)
+--- Makes one, which gives back its places when it is closed.
+function exchange.new(client, spec, deadline)
   return setmetatable({
-    client = client, spec = spec, deadline = deadline, leave = leave,
+    client = client, spec = spec, deadline = deadline, transfer = false,
+    ended = false, placed = false, gate = nil, host = nil,
   }, Exchange)
 end
 
@@ -137,13 +137,13 @@ function Exchange:read(n)
   return nil, table.unpack(self.ended)
 end
 
---- Ends it, once.
+local CLOSED = { "the response is closed", "EBADF" }
+
+--- Ends it, once. Allocates nothing, so that it cannot fail.
 function Exchange:close()
-  local leave = self.leave
-  self.ended = self.ended or { "the response is closed", "EBADF" }
-  self.leave = nil
+  self.ended = self.ended or CLOSED
   if self.transfer then self.transfer:close() end
-  if leave then leave() end
+  self.client._places:leave(self)
 end
 
 -- An exchange that outlives the block that began it. That the collector
@@ -154,7 +154,7 @@ local Kept = {
 
 --- From now on it is closed by hand, or when it is collected.
 function Exchange:keep()
-  return setmetatable(self, Kept)
+  setmetatable(self, Kept)
 end
 
 Exchange.__close = Exchange.close
