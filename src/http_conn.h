@@ -106,6 +106,7 @@ void sl_http_spool_open(lua_State *L, struct sl_loop *loop);
 /* Functions of scripts, in their files. */
 int sl_http_form_new(lua_State *L);
 int sl_http_spool_new(lua_State *L);
+int sl_http_file_open(lua_State *L);
 int sl_http_system_error(lua_State *L);
 
 /* conn:rest() of scripts. */

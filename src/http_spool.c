@@ -84,6 +84,25 @@ int sl_http_spool_new(lua_State *L) {
   return 1;
 }
 
+/* open_file(path): one that is there, to be read and never removed; its size
+   in bytes and when it was changed, in seconds; nil, message, code, also if
+   it is no plain file. Never waits. */
+int sl_http_file_open(lua_State *L) {
+  size_t len;
+  const char *path = luaL_checklstring(L, 1, &len);
+  struct spool *spool = sl_object_new(L, &spool_class, 0);
+  struct stat info;
+  spool->fd = -1;
+  if (strlen(path) != len) return sl_fail_uv(L, UV_ENOENT);
+  /* A pipe is not to be waited for. */
+  spool->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  if (spool->fd < 0 || fstat(spool->fd, &info) != 0) return fail_system(L);
+  if (!S_ISREG(info.st_mode)) return sl_fail_uv(L, UV_EISDIR);
+  lua_pushinteger(L, (lua_Integer)info.st_size);
+  lua_pushinteger(L, (lua_Integer)info.st_mtime);
+  return 3;
+}
+
 /* spool:write(data): true; nil, message, code. */
 static int write_spool(lua_State *L) {
   struct spool *spool = check_spool(L);

@@ -18,7 +18,28 @@ local checkpoint = require("sluice.core").checkpoint
 
 local http = {
   cookie = cookie.make, getall = fields.getall, event_stream = events.stream,
+  file = require "sluice.http.send_file",
 }
+
+local REDIRECTS = {
+  [301] = true, [302] = true, [303] = true, [307] = true, [308] = true,
+}
+
+--- What a handler returns to send the client elsewhere.
+-- @param url absolute, or relative to the request's
+-- @param[opt] status 302; 301, 303, 307 or 308
+-- @return status, body, headers
+-- Never waits.
+function http.redirect(url, status)
+  if type(url) ~= "string" or url == "" or url:find "[%c ]" then
+    error("bad argument #1 to 'redirect' (not a URL)", 2)
+  end
+  if status ~= nil and not REDIRECTS[status] then
+    error("bad argument #2 to 'redirect' (301, 302, 303, 307 or 308 "
+      .. "expected)", 2)
+  end
+  return status or 302, nil, { Location = url }
+end
 
 local App = {}
 App.__index = App

@@ -49,6 +49,31 @@ function http.cookie(name, value, options) end
 ---@nodiscard
 function http.getall(values, name) end
 
+---@class sluice.http.FileOptions
+---@field root? string a directory, below which the path is taken
+---@field content_type? string
+---@field filename? string under which a browser saves it
+---@field cache_control? string
+
+---What a handler returns to answer with a file.
+---@param request sluice.http.Request
+---@param path string
+---@param options? sluice.http.FileOptions
+---@return integer status
+---@return any body
+---@return sluice.http.Headers? headers
+---@nodiscard
+function http.file(request, path, options) end
+
+---What a handler returns to send the client elsewhere.
+---@param url string
+---@param status? 301|302|303|307|308 302 unless given
+---@return integer status
+---@return nil body
+---@return sluice.http.Headers headers
+---@nodiscard
+function http.redirect(url, status) end
+
 ---@class sluice.http.EventStreamOptions
 ---@field heartbeat? sluice.Seconds of silence before a comment; 15
 

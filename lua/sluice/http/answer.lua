@@ -43,7 +43,8 @@ local function send_chunks(conn, status, headers, next_chunk)
 end
 
 -- Calls a function once, which writes the body.
-local function send_produced(conn, status, headers, body)
+local function send_produced(conn, status, headers, producing)
+  local body <close> = producing
   local sent, wanted = conn:start(status, headers, BINARY, body.length)
   if not wanted then return sent, 0 end
   local bytes = 0
