@@ -75,8 +75,8 @@ end
 
 local function begin(stream)
   count = count + 1
-  local host, port = stream:peername()
-  tell("upload %d: from %s port %s", count, host, port)
+  local host, port = stream:peername() -- nil if the client is gone already
+  tell("upload %d: from %s port %s", count, host or "?", host and port or "?")
   return { number = count, size = 0, done = sluice.Event() }
 end
 
