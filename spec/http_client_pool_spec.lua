@@ -57,6 +57,14 @@ describe("a client", function()
     end)
   end)
 
+  really("is no deadlock while it waits without end", function()
+    with_raw(slow(0.05), function(url)
+      local pool <close> =
+        http.Client { timeout = math.huge, idle_timeout = math.huge }
+      assert.equal("late", assert(pool:get(url)).body)
+    end)
+  end)
+
   it("keeps to the connections that it may have", function()
     local handler, most = slow(1)
     with_raw(handler, function(url, seen)

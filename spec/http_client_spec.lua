@@ -247,6 +247,20 @@ describe("the body of a request", function()
     end)
   end)
 
+  it("waits to be asked for, if the headers say so", function()
+    local text = ("x"):rep(10000)
+    with_raw(function(stream, head)
+      assert.matches("\nExpect: 100%-continue\r\n", head)
+      stream:write "HTTP/1.1 100 Continue\r\nX: early\r\n\r\n"
+      return reply(stream:readexactly(#text))
+    end, function(url)
+      local response = assert(http.post(url, text,
+        { headers = { Expect = "100-continue" } }))
+      assert.equal(text, response.body)
+      assert.is_nil(response.headers.x)
+    end)
+  end)
+
   it("is refused by a server before it is sent", function()
     local app = http.App { max_body = 10 }
     app:post("/", function(request) return request:text() end)
