@@ -1,5 +1,6 @@
 local client = require "spec.support.client"
 local http = require "sluice.http"
+local process = require "spec.support.process"
 local sluice = require "sluice"
 local sockets = require "spec.support.sockets"
 
@@ -61,6 +62,20 @@ describe("a connection that cannot be made", function()
       fails("ETIMEDOUT", http.get(url, { timeout = 0.2 })))
     assert.is_true(sluice.time() - began < 5)
     assert.is_true(sluice.time() - began >= 0.4)
+  end)
+
+  it("for want of descriptors is told", function()
+    local result = process.lua([[
+      local http, sluice = require "sluice.http", require "sluice"
+      sluice.run(function()
+        http.get "http://127.0.0.1:1/"
+        local files = {}
+        for i = 1, 50 do files[i] = io.open "/dev/null" end
+        print(select(3, http.get "http://127.0.0.1:1/"))
+      end)
+    ]], "prlimit --nofile=50")
+    assert.equal("EMFILE\n", result.stdout)
+    assert.equal("", result.stderr)
   end)
 
   it("has no time at all", function()

@@ -70,6 +70,7 @@ struct sl_curl_transfer {
   uint64_t active_ns;       /* when a byte last came or went */
   uint64_t sent;            /* bytes that were gone when last asked */
   CURLcode result;          /* once it is DONE */
+  int socket_errno;         /* why it could not have a socket, or 0 */
   enum sl_curl_state state;
   enum sl_curl_stop stop;
   bool streams;   /* pieces of the body are taken as they come */

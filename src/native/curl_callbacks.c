@@ -149,24 +149,26 @@ static int on_connected(void *user, char *peer, char *own, int peer_port,
   return CURL_PREREQFUNC_OK;
 }
 
-/* -- sockets, which outlive the transfer that opens them -- */
+/* -- sockets -- */
 
 static curl_socket_t on_open(void *user, curlsocktype purpose,
                              struct curl_sockaddr *address) {
-  struct sl_curl_multi *multi = user;
-  struct sl_host *host = multi->engine.host;
+  struct sl_curl_transfer *transfer = user;
+  struct sl_host *host = transfer->multi->engine.host;
   int type = address->socktype, fd;
   (void)purpose;
 #ifdef SOCK_CLOEXEC
   type |= SOCK_CLOEXEC;
 #endif
   fd = socket(address->family, type, address->protocol);
+  if (fd < 0) transfer->socket_errno = errno;
   if (fd < 0 || host == NULL || host->keep(host, fd)) return fd;
   close(fd);
-  errno = ENOMEM;
+  transfer->socket_errno = ENOMEM;
   return CURL_SOCKET_BAD;
 }
 
+/* A socket outlives the transfer that opened it, not the multi. */
 static int on_close(void *user, curl_socket_t fd) {
   struct sl_curl_multi *multi = user;
   struct sl_host *host = multi->engine.host;
@@ -189,7 +191,7 @@ void sl_curl_set_callbacks(struct sl_curl_transfer *transfer) {
   SET(PREREQFUNCTION, on_connected);
   SET(PREREQDATA, transfer);
   SET(OPENSOCKETFUNCTION, on_open);
-  SET(OPENSOCKETDATA, transfer->multi);
+  SET(OPENSOCKETDATA, transfer);
   SET(CLOSESOCKETFUNCTION, on_close);
   SET(CLOSESOCKETDATA, transfer->multi);
 }

@@ -110,6 +110,7 @@ static const char *name_of_failure(const struct sl_curl_transfer *transfer) {
     return "EPROTONOSUPPORT";
   if (is_system(transfer)) {
     curl_easy_getinfo(transfer->easy, CURLINFO_OS_ERRNO, &number);
+    if (transfer->socket_errno != 0) number = transfer->socket_errno;
     name = find(system_names, COUNT(system_names), (int)number);
   }
   return name != NULL ? name : name_of(transfer->result);
