@@ -30,7 +30,10 @@ LD_PRELOAD="$preload \${SLUICE_PRELOAD-}" \\
 EOF
 chmod +x "$bin/lua5.4"
 
-ASAN_OPTIONS=detect_leaks=1:allocator_may_return_null=1:strict_string_checks=1
+# Without the second option the search for leaks may crash in memory of
+# threads that it guesses wrongly, when libraries are loaded late.
+ASAN_OPTIONS=detect_leaks=1:intercept_tls_get_addr=0
+ASAN_OPTIONS=$ASAN_OPTIONS:allocator_may_return_null=1:strict_string_checks=1
 UBSAN_OPTIONS=print_stacktrace=1
 # Specs that measure or that allocate gigabytes look at SLUICE_TOOL.
 SLUICE_TOOL=asan
