@@ -105,6 +105,21 @@ describe("curl", function()
     ]])
   end)
 
+  it("gets a file, a part of it, the rest, and not again", function()
+    prints("same\n-- The program\n206 same\n200\n304\n", [[
+      curl -o $D/file $URL/file
+      cmp $D/file $0.lua && echo same
+      curl -r 0-13 $URL/file; echo
+      head -c 500 $D/file >$D/rest
+      curl -C - -o $D/rest -w '%{http_code} ' $URL/file
+      cmp $D/rest $0.lua && echo same
+      for _ in 1 2; do
+        curl --etag-save $D/etag --etag-compare $D/etag -o $D/file \
+          -w '%{http_code}\n' $URL/file
+      done
+    ]])
+  end)
+
   it("reads events", function()
     prints("retry: 10\n\nevent: tick\nid: 8\ndata: {\"n\":8}\n\n"
       .. "event: tick\nid: 9\ndata: {\"n\":9}\n\n",

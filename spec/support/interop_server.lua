@@ -64,6 +64,9 @@ app:get("/ticks", function()
   end
 end)
 
+-- This program, as a file.
+app:get("/file", function(request) return http.file(request, arg[0]) end)
+
 -- Ends after two events; who comes again is told what it saw last.
 app:get("/events", function(request)
   local last = tonumber(request.headers["last-event-id"]) or 0
