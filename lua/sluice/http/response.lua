@@ -11,6 +11,8 @@ local json = require "sluice.http.json"
 
 local response = {}
 
+local LONGEST = 1048576 -- bytes of a line that streams
+
 local Response = { __name = "sluice.http.Response" }
 Response.__index = Response
 
@@ -112,29 +114,40 @@ function Response:json()
   return json.decode(text)
 end
 
--- The next line of what is left over and what comes; nil at the end. Raises
--- what goes wrong.
-local function next_line(self, rest)
-  while not rest.text:find("\n", 1, true) do
-    local piece, reason, code = self:read()
-    if not piece then
-      if code then error(reason, 0) end
-      local last = rest.text
-      rest.text = ""
-      return last ~= "" and last or nil
-    end
-    rest.text = rest.text .. piece
+-- Appends the next piece to what is left of the ones before. False at the
+-- end; raises what goes wrong.
+local function refill(self, rest)
+  local left = rest.text:sub(rest.at)
+  if #left > LONGEST and self._exchange then
+    error(("a line is longer than %d bytes"):format(LONGEST), 0)
   end
-  local line, after = rest.text:match "^(.-)\r?\n()"
-  rest.text = rest.text:sub(after)
-  return line
+  local piece, reason, code = self:read()
+  if code then error(reason, 0) end
+  rest.text, rest.at = left .. (piece or ""), 1
+  return piece ~= nil
+end
+
+-- The next line; nil at the end.
+local function next_line(self, rest)
+  while true do
+    local lf = rest.text:find("\n", rest.at, true)
+    if lf then
+      local line = rest.text:sub(rest.at, lf - 1)
+      rest.at = lf + 1
+      return line:sub(-1) == "\r" and line:sub(1, -2) or line
+    end
+    if not refill(self, rest) then break end
+  end
+  local last = rest.text
+  rest.text = ""
+  return last ~= "" and last or nil
 end
 
 --- An iterator over the lines of the body, without their ends. Raises what
 -- goes wrong.
 -- Waits, if it streams, in each step.
 function Response:lines()
-  local rest = { text = "" }
+  local rest = { text = "", at = 1 }
   return function() return next_line(self, rest) end
 end
 
