@@ -50,8 +50,11 @@ local function serve_requests(server, conn, visit)
         _conn = conn, _visit = visit,
       }, Request)
       visit.request = request
-      local began = log and sluice.time()
-      visit.began = began
+      local began
+      if log then
+        began = sluice.time()
+        visit.began = began
+      end
       local status, bytes = send(conn, dispatch(request, encoded))
       request._conn = nil
       if visit.files then drop_files(visit) end
