@@ -4,7 +4,7 @@
 ** The one idea: it is made with a name that nobody can guess or take, is
 ** readable by its owner only, and is removed with this object, unless it was
 ** moved to a place of its own before. So whatever ends the request, nothing
-** is left.
+** is left. Once written it has no descriptor: a form may have many files.
 **
 ** Reads and writes are done at once, in the caller's thread: what is written
 ** goes to the kernel's cache. Owns the descriptor and the name.
@@ -22,10 +22,15 @@ enum { PATH_SIZE = 1024 };
 
 static const char TEMPLATE[] = "sluice-XXXXXX";
 
+/*
+** BEING_WRITTEN ─ rest ─► AT_REST ─ move ─► MOVED
+**       └──────────────────────┴─── close ─────┴──► GONE
+*/
 struct spool {
   const struct sl_class *class;
-  int fd;               /* -1: closed */
-  char path[PATH_SIZE]; /* empty: nothing is to be removed */
+  int fd;               /* -1: it is opened for each read */
+  bool ours;            /* it is to be removed */
+  char path[PATH_SIZE]; /* empty, and no fd: it is gone */
 };
 
 static const struct sl_class spool_class = {"sluice.http.Spool",
@@ -39,14 +44,20 @@ static int fail_system(lua_State *L) {
 
 static struct spool *check_spool(lua_State *L) {
   struct spool *spool = sl_check(L, 1, &spool_class);
-  if (spool->fd < 0) luaL_argerror(L, 1, "the file is gone");
+  if (spool->fd < 0 && spool->path[0] == '\0')
+    luaL_argerror(L, 1, "the file is gone");
   return spool;
 }
 
-static void close_spool(struct spool *spool) {
+static void rest(struct spool *spool) {
   if (spool->fd >= 0) close(spool->fd);
-  if (spool->path[0] != '\0') unlink(spool->path);
   spool->fd = -1;
+}
+
+static void close_spool(struct spool *spool) {
+  rest(spool);
+  if (spool->ours) unlink(spool->path);
+  spool->ours = false;
   spool->path[0] = '\0';
 }
 
@@ -81,6 +92,7 @@ int sl_http_spool_new(lua_State *L) {
   if (spool->fd < 0) return fail_system(L);
   fcntl(spool->fd, F_SETFD, FD_CLOEXEC);
   memcpy(spool->path, path, PATH_SIZE);
+  spool->ours = true;
   return 1;
 }
 
@@ -119,22 +131,39 @@ static int write_spool(lua_State *L) {
   return 1;
 }
 
+/* spool:rest(): all is written; it needs no descriptor. */
+static int rest_method(lua_State *L) {
+  rest(check_spool(L));
+  return 0;
+}
+
+/* Reads up to n bytes from `at`. Returns how many, or -1. */
+static ssize_t read_at(const struct spool *spool, char *to, size_t most,
+                       off_t at) {
+  int fd = spool->fd >= 0 ? spool->fd
+                          : open(spool->path, O_RDONLY | O_CLOEXEC);
+  size_t len = 0;
+  ssize_t n = fd < 0 ? -1 : 1;
+  while (n > 0 && len < most) {
+    n = pread(fd, to + len, most - len, at + (off_t)len);
+    if (n < 0 && errno == EINTR) n = 1;
+    else if (n > 0) len += (size_t)n;
+  }
+  if (fd >= 0 && fd != spool->fd) close(fd);
+  return n < 0 ? -1 : (ssize_t)len;
+}
+
 /* spool:read(at, n): up to n bytes from there, fewer only at its end; nil,
    message, code. */
 static int read_spool(lua_State *L) {
   struct spool *spool = check_spool(L);
   off_t at = (off_t)luaL_checkinteger(L, 2);
-  size_t most = (size_t)luaL_checkinteger(L, 3), len = 0;
+  size_t most = (size_t)luaL_checkinteger(L, 3);
   luaL_Buffer buffer;
   char *to = luaL_buffinitsize(L, &buffer, most);
-  while (len < most) {
-    ssize_t n = pread(spool->fd, to + len, most - len, at + (off_t)len);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return fail_system(L);
-    if (n == 0) break;
-    len += (size_t)n;
-  }
-  luaL_pushresultsize(&buffer, len);
+  ssize_t n = read_at(spool, to, most, at);
+  if (n < 0) return fail_system(L);
+  luaL_pushresultsize(&buffer, (size_t)n);
   return 1;
 }
 
@@ -142,21 +171,23 @@ static int read_spool(lua_State *L) {
    file. True; nil, message, code. It can still be read. */
 static int move_spool(lua_State *L) {
   struct spool *spool = check_spool(L);
-  const char *path = luaL_checkstring(L, 2);
-  if (spool->path[0] == '\0') return luaL_error(L, "it was moved before");
-  if (fchmod(spool->fd, 0666 & ~creation_mask) != 0)
-    return fail_system(L);
+  size_t len;
+  const char *path = luaL_checklstring(L, 2, &len);
+  if (!spool->ours) return luaL_error(L, "it was moved before");
+  if (len >= PATH_SIZE) return sl_fail_uv(L, UV_ENAMETOOLONG);
+  if (chmod(spool->path, 0666 & ~creation_mask) != 0) return fail_system(L);
   if (rename(spool->path, path) != 0) {
     int results = fail_system(L);
-    fchmod(spool->fd, 0600);
+    chmod(spool->path, 0600);
     return results;
   }
-  spool->path[0] = '\0';
+  spool->ours = false;
+  memcpy(spool->path, path, len + 1);
   lua_pushboolean(L, 1);
   return 1;
 }
 
-/* spool:path(): where it is; nil once it was moved. */
+/* spool:path(): where it is; nil: it was given as open. */
 static int push_path(lua_State *L) {
   struct spool *spool = check_spool(L);
   if (spool->path[0] == '\0') return 0;
@@ -177,8 +208,9 @@ int sl_http_system_error(lua_State *L) {
 
 void sl_http_spool_open(lua_State *L, struct sl_loop *loop) {
   static const luaL_Reg methods[] = {
-      {"write", write_spool}, {"read", read_spool},    {"move", move_spool},
-      {"path", push_path},    {"close", close_method}, {NULL, NULL}};
+      {"write", write_spool}, {"rest", rest_method},   {"read", read_spool},
+      {"move", move_spool},   {"path", push_path},     {"close", close_method},
+      {NULL, NULL}};
   static const luaL_Reg meta[] = {{"__gc", close_method}, {NULL, NULL}};
   creation_mask = umask(022);
   umask(creation_mask);

@@ -23,6 +23,11 @@ local function new(part, content, spool)
   }, File)
 end
 
+-- Its content is in a spool from now on.
+local function move(file, spool)
+  file._content, file._spool, file.path = nil, spool, spool:path()
+end
+
 local function read(file, at, n)
   if file._content then return file._content:sub(at + 1, at + n) end
   local ok, data, message, code =
@@ -98,6 +103,9 @@ function File:save(path)
     error(("bad argument #1 to 'save' (string expected, got %s)")
       :format(type(path)), 2)
   end
+  if path:find("\0", 1, true) then
+    error("bad argument #1 to 'save' (not a path)", 2)
+  end
   checkpoint("save")
   if self._content then return write_file(path, self._content) end
   if self._saved then return copy(self.path, path) end
@@ -115,4 +123,4 @@ function File:__tostring()
   return ("sluice.http.File (%s, %d bytes)"):format(self.filename, self.size)
 end
 
-return { new = new }
+return { new = new, move = move }

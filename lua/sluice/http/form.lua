@@ -48,14 +48,36 @@ function Reader:begin(name, filename, kind)
   return true
 end
 
--- Moves what there is of the file in work to disk.
-local function spill(self, part)
+-- A file on disk with that content; nil and what is wrong.
+local function new_spool(self, content)
   local spool, message = core.Spool(self.directory)
   if not spool then return nil, "no room for a file: " .. message end
   self.files[#self.files + 1] = spool
-  part.spool = spool
-  self.used = self.used - part.size
-  return spool:write(take_content(part))
+  self.used = self.used - #content
+  local ok
+  ok, message = spool:write(content)
+  return ok and spool, message
+end
+
+-- Moves what there is of the file in work to disk.
+local function spill(self, part)
+  local message
+  part.spool, message = new_spool(self, take_content(part))
+  return part.spool, message
+end
+
+-- Moves files that are in memory to disk, the last first, until there is room
+-- for a field.
+local function make_room(self)
+  while self.used > self.max_memory do
+    local held = table.remove(self.held)
+    if not held then return nil, "the fields of the form are too long" end
+    local spool, message = new_spool(self, held:text())
+    if not spool then return nil, message end
+    spool:rest()
+    file.move(held, spool)
+  end
+  return true
 end
 
 function Reader:add(data)
@@ -65,11 +87,8 @@ function Reader:add(data)
     self.used = self.used + #data
     add_piece(part, data)
     if self.used <= self.max_memory then return true end
-    if not part.filename then
-      return nil, "the fields of the form are too long"
-    end
-    local ok, message = spill(self, part)
-    return ok, message
+    if not part.filename then return make_room(self) end
+    return spill(self, part)
   end
   local ok, message = part.spool:write(data)
   return ok, message
@@ -92,8 +111,10 @@ end
 function Reader:finish()
   local part = self.part
   local value = not part.spool and take_content(part) or nil
+  if part.spool then part.spool:rest() end
   if part.filename then
     value = file.new(part, value, part.spool)
+    if not part.spool then self.held[#self.held + 1] = value end
   end
   self:set(part.name, value)
   return true
@@ -149,7 +170,7 @@ function form.parts(kind, read, files, options)
   local parser = core.Form(kind, most, MAX_HEAD)
   if not parser then return nil, "the form has no valid boundary" end
   local self = setmetatable({
-    values = {}, lists = {}, used = 0, files = {},
+    values = {}, lists = {}, used = 0, files = {}, held = {},
     max_memory = options.max_memory or MAX_MEMORY,
     directory = options.directory,
   }, Reader)
