@@ -171,6 +171,33 @@ describe("a client that does not read", function()
     end)
 end)
 
+describe("a client that neither sends nor reads", function()
+  -- A task reads while the answer is written.
+  local function stalled(limits)
+    local reason, began = nil, sluice.time()
+    serving(function(request)
+      sluice.create_task(function() reason = select(2, request:read()) end)
+      return function() return ("x"):rep(1000000) end
+    end, function(port, server)
+      local stream <close> = sockets.connect(port)
+      stream:write(CHUNKED)
+      repeat sluice.sleep(0.05)
+      until tostring(server):find "%(0 connections" or
+        sluice.time() > began + 5
+    end, limits)
+    return reason, sluice.time() - began
+  end
+
+  really("is given up when either time has passed", function()
+    local reason, seconds = stalled { body_timeout = 0.2, write_timeout = 0.4 }
+    assert.equal("timeout", reason)
+    assert.is_true(seconds < 4)
+    reason, seconds = stalled { body_timeout = 0.4, write_timeout = 0.2 }
+    assert.equal("the connection is closed", reason)
+    assert.is_true(seconds < 4)
+  end)
+end)
+
 describe("an answer in pieces", function()
   it("to HEAD does not call the function", function()
     serving(function()

@@ -61,7 +61,8 @@ struct sl_http_conn {
   struct sl_task *task; /* that serves it; NULL: none yet */
   struct sl_deadline deadline;
   uint64_t armed_ns;      /* when it fires, while it is armed */
-  uint64_t due_ns;        /* when the wait is given up, SL_NEVER: not */
+  uint64_t due_ns;        /* when the wait for bytes is given up, and */
+  uint64_t write_due_ns;  /* that for the peer to take some; SL_NEVER: not */
   uint64_t idle_due_ns;   /* when it was idle too long, 0: not idle */
   uint64_t head_due_ns;   /* when the head must be whole, 0: no byte yet */
   uint64_t body_due_ns;   /* when the body must be whole, 0: not asked for */
@@ -115,7 +116,7 @@ int sl_http_conn_rest(lua_State *L);
 /* A task is to serve a connection that rests. No Lua. */
 void sl_http_conn_rouse(struct sl_http_conn *conn);
 
-/* Has a wait given up at due_ns. */
+/* Has the wait for bytes given up at due_ns. */
 void sl_http_conn_set_due(struct sl_http_conn *conn, uint64_t due_ns);
 
 static inline struct sl_http_conn *sl_http_conn_check(lua_State *L) {

@@ -17,12 +17,10 @@ local function format(entry)
     entry.user_agent, entry.seconds)
 end
 
-local function peer_of(visit)
-  if not visit.peer then
-    local host, port = visit.stream:peername()
-    visit.peer = not host and "-" or port and host or "unix"
-  end
-  return visit.peer
+--- The address at the other end of a stream, as long as it is open.
+function access_log.peer(stream)
+  local host, port = stream:peername()
+  return not host and "-" or port and host or "unix"
 end
 
 local function escape(c) return ("\\x%02x"):format(c:byte()) end
@@ -90,7 +88,7 @@ function access_log.writer(option)
   local write = writer_of(option)
   return function(visit, request, status, bytes, began, reason)
     local entry = describe(request)
-    entry.peer, entry.time = peer_of(visit), time_stamp()
+    entry.peer, entry.time = visit.peer, time_stamp()
     entry.status, entry.reason = status, reason
     entry.bytes = request and request.method ~= "HEAD" and bytes or 0
     entry.seconds = began and sluice.time() - began or 0

@@ -124,6 +124,7 @@ local function serve_connection(server, conn)
   local visit <close> = setmetatable({
     server = server, conn = conn, stream = conn:stream(),
   }, Visit)
+  if server.log then visit.peer = access_log.peer(visit.stream) end
   server.tasks[conn] = sluice.current_task()
   if server.stopping then conn:stop() end
   repeat
