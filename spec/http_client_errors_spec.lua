@@ -292,6 +292,22 @@ describe("a server that is slow", function()
     end)
   end, { timeout = 1000 })
 
+  -- The function never waits, so it is the client that lets time pass.
+  really("is not waited for with a body that gives nothing", function()
+    with_raw(function(stream) stream:read_all() end, function(url)
+      local others = 0
+      local task = sluice.create_task(function()
+        while true do sluice.sleep(0.01) others = others + 1 end
+      end)
+      local function ask()
+        return http.post(url, function() return "" end, { timeout = 0.2 })
+      end
+      fails("ETIMEDOUT", sluice.wait_for(5, ask))
+      task:cancel()
+      assert.is_true(others > 5)
+    end)
+  end)
+
   it("is not to blame for a slow body", function()
     with_raw(function(stream)
       stream:readuntil "\r\n0\r\n\r\n"

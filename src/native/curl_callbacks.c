@@ -72,7 +72,15 @@ static bool end_head(struct sl_curl_transfer *transfer) {
 }
 
 static bool is_blank_line(const char *line, size_t len) {
-  return len <= 2 && (len == 0 || line[len - 1] == '\n');
+  return len == 0 || *line == '\r' || *line == '\n';
+}
+
+/* A line that begins with a blank goes on with the field before it. */
+static void unfold(struct sl_bytes *head, const char *line) {
+  if (*line != ' ' && *line != '\t') return;
+  while (head->len > 0 && (head->data[head->len - 1] == '\n' ||
+                           head->data[head->len - 1] == '\r'))
+    head->len--;
 }
 
 static size_t on_header(char *line, size_t size, size_t count, void *user) {
@@ -84,6 +92,7 @@ static size_t on_header(char *line, size_t size, size_t count, void *user) {
   if (transfer->head_done) return len; /* of the trailer */
   if (len >= 5 && memcmp(line, "HTTP/", 5) == 0)
     sl_bytes_clear(&transfer->head);
+  if (len > 0) unfold(&transfer->head, line);
   if (!sl_bytes_append(&transfer->head, line, len))
     return stop(transfer, SL_CURL_NO_MEMORY);
   if (is_blank_line(line, len) && !end_head(transfer))

@@ -180,6 +180,13 @@ local function check_type(value, wanted, n, name)
     value == nil and "no value" or got))
 end
 
+-- A method called with a dot.
+local function check_self(value, name)
+  if getmetatable(value) == Client then return end
+  error(("bad argument #1 to '%s' (%s expected, got %s)"):format(name,
+    Client.__name, value == nil and "no value" or type(value)), 3)
+end
+
 local function prepare(self, given, n, name)
   local spec, wrong = options.request(given, self._shared)
   if not spec then argument_error(n, name, wrong) end
@@ -198,6 +205,7 @@ end
 -- @return a response; or nil, message, code
 -- Waits.
 function Client:request(given)
+  check_self(self, "request")
   check_type(given, "table", 1, "request")
   local spec = prepare(self, given, 1, "request")
   checkpoint "request"
@@ -210,6 +218,7 @@ end
 -- @return as of request
 -- Waits.
 function Client:get(to, given)
+  check_self(self, "get")
   check_type(to, "string", 1, "get")
   if given ~= nil then check_type(given, "table", 2, "get") end
   local spec =
@@ -225,6 +234,7 @@ end
 -- @return as of request
 -- Waits.
 function Client:post(to, body, given)
+  check_self(self, "post")
   check_type(to, "string", 1, "post")
   if given ~= nil then check_type(given, "table", 3, "post") end
   local fields = { url = to, method = "POST", body = body }
@@ -236,6 +246,7 @@ end
 --- Ends the client's requests and connections.
 -- Does not wait.
 function Client:close()
+  check_self(self, "close")
   self._closed = true
   if self._multi then self._multi:close() end
 end

@@ -53,6 +53,11 @@ local function is_text(value)
     "a string without zeros"
 end
 
+local function is_path(value)
+  return value ~= "" and (is_text(value)),
+    "a string that is not empty, without zeros"
+end
+
 local function is_table(value)
   return type(value) == "table", "a table"
 end
@@ -73,9 +78,11 @@ local function is_proxy(value)
     "a URL or a boolean"
 end
 
+-- A colon ends the user's name (RFC 7617).
 local function is_auth(value)
   return type(value) == "table" and (is_text(value[1]))
-    and (is_text(value[2])), "a list of user and password"
+    and (is_text(value[2])) and not value[1]:find(":", 1, true),
+    "a list of user, without a colon, and password"
 end
 
 local function is_version(value)
@@ -87,7 +94,7 @@ local SHARED = {
   headers = is_table, timeout = is_seconds, connect_timeout = is_seconds,
   idle_timeout = is_seconds, max_redirects = is_count, max_body = is_limit,
   verify = is_boolean, ca_file = is_text, cert_file = is_text,
-  key_file = is_text, proxy = is_proxy, auth = is_auth, unix = is_text,
+  key_file = is_text, proxy = is_proxy, auth = is_auth, unix = is_path,
   http_version = is_version, decompress = is_boolean,
 }
 
@@ -183,6 +190,8 @@ local function escape(text)
   end))
 end
 
+local SIMPLE = { string = true, number = true, boolean = true }
+
 -- The pairs of a form or a query, in the order of their names.
 local function encode_pairs(given, what)
   local names, parts = {}, {}
@@ -197,6 +206,9 @@ local function encode_pairs(given, what)
     local values = given[name]
     if type(values) ~= "table" then values = { values } end
     for _, value in ipairs(values) do
+      if not SIMPLE[type(value)] then
+        return nil, ("'%s' in '%s' is a %s"):format(name, what, type(value))
+      end
       parts[#parts + 1] = escape(name) .. "=" .. escape(value)
     end
   end
@@ -206,7 +218,7 @@ end
 local function encode_json(value)
   local ok, text = pcall(json.encode, value)
   if ok then return text, "application/json" end
-  return nil, "no JSON: " .. tostring(text)
+  return nil, "no JSON: " .. tostring(text):gsub("^[^:]+:%d+: ", "")
 end
 
 -- The body of a request: a string, a function or nil, and its type; or nil,

@@ -68,6 +68,14 @@ local function read_whole(self, n)
   return piece
 end
 
+-- Called by a function that is called by the script, at whose line it raises.
+local function check_free(self)
+  local going = self._exchange
+  if going and going:is_read() then
+    error("another task is waiting for this HTTP response", 3)
+  end
+end
+
 --- The next piece of the body. The server is read only as fast as this is
 -- called.
 -- @param[opt] n at most so many bytes
@@ -77,6 +85,7 @@ function Response:read(n)
   if n ~= nil and (math.type(n) ~= "integer" or n < 1) then
     error("bad argument #1 to 'read' (a positive integer expected)", 2)
   end
+  check_free(self)
   if self._exchange then return self._exchange:read(n) end
   return read_whole(self, n)
 end
@@ -94,10 +103,7 @@ local function read_rest(exchange)
   end
 end
 
---- The whole body, or what is left of one that streams.
--- @return a string; nil, message, code
--- Waits, if it streams.
-function Response:text()
+local function whole_text(self)
   if self.body then return self.body end
   local text, message, code = read_rest(self._exchange)
   if not text then return nil, message, code end
@@ -105,11 +111,20 @@ function Response:text()
   return text
 end
 
+--- The whole body, or what is left of one that streams.
+-- @return a string; nil, message, code
+-- Waits, if it streams.
+function Response:text()
+  check_free(self)
+  return whole_text(self)
+end
+
 --- The body, decoded from JSON.
 -- @return a value (`null` is cjson.null); nil, message; nil, message, code
 -- Waits, if it streams.
 function Response:json()
-  local text, message, code = self:text()
+  check_free(self)
+  local text, message, code = whole_text(self)
   if not text then return nil, message, code end
   return json.decode(text)
 end
@@ -148,7 +163,10 @@ end
 -- Waits, if it streams, in each step.
 function Response:lines()
   local rest = { text = "", at = 1 }
-  return function() return next_line(self, rest) end
+  return function()
+    check_free(self)
+    return next_line(self, rest)
+  end
 end
 
 --- Ends one that streams: what is left of its body is not received.
