@@ -193,6 +193,18 @@ describe("a client that is closed", function()
   end)
 end)
 
+describe("a client that is collected", function()
+  really("takes nothing from the connections that come after it", function()
+    with_raw(reply "x", function(url)
+      for _ = 1, 6 do
+        assert.equal("x", assert(http.Client():get(url)).body)
+        collectgarbage()
+        collectgarbage()
+      end
+    end)
+  end)
+end)
+
 describe("the client of several runs", function()
   local pool
 

@@ -251,18 +251,20 @@ static const struct sl_host host_functions = {
     host_keep, host_watch,  host_forget, host_set_timer,
     host_wake, host_now_ns, host_part};
 
-/* The two know nothing of each other any more. */
+/* The two know nothing of each other any more. The engine now closes
+   descriptors unseen, and their numbers are used again: nothing here may still
+   watch them. */
 static void part(struct reactor *reactor) {
   if (reactor->engine != NULL) reactor->engine->host = NULL;
   reactor->engine = NULL;
+  for (size_t fd = 0; fd < reactor->nwatches; fd++)
+    if (reactor->watches[fd] != NULL) close_watch(reactor->watches[fd]);
 }
 
 static void fini_reactor(struct sl_handle *handle) {
   struct reactor *reactor = (struct reactor *)handle;
   struct sl_memory memory = handle->memory;
   part(reactor);
-  for (size_t fd = 0; fd < reactor->nwatches; fd++)
-    if (reactor->watches[fd] != NULL) close_watch(reactor->watches[fd]);
   if (reactor->watches != NULL)
     memory.alloc(memory.ud, reactor->watches,
                  reactor->nwatches * sizeof *reactor->watches, 0);
