@@ -167,4 +167,13 @@ describe("a peer that breaks off", function()
     assert.equal("ECONNRESET", (select(3, a:read())))
     assert.equal("ECONNRESET", (select(3, a:readline())))
   end)
+
+  -- The kernel of a TCP socket tells of a reset once.
+  it("is told to who reads when it was told to who writes", function(a, b)
+    b:write "part"
+    sockets.reset(b, a)
+    assert.is_nil((a:write "more"))
+    assert.equal("part", a:readexactly(4))
+    assert.equal("ECONNRESET", (select(3, a:read())))
+  end)
 end)

@@ -208,11 +208,13 @@ void sl_stream_received(struct sl_stream *stream) {
 }
 
 /* libuv also tells an orderly end when it sees that both directions have
-   ended, which after a reset they have, too. The kernel knows. */
+   ended, which after a reset they have, too. The kernel knows, unless it has
+   told a writer. */
 static int tell_end(const struct sl_stream *stream) {
   uv_os_fd_t fd;
   ssize_t n;
   char byte;
+  if (stream->broken == UV_ECONNRESET) return UV_ECONNRESET;
   if (uv_fileno(&stream->handle.uv.any, &fd) != 0) return UV_EOF;
   do n = recv(fd, &byte, 1, MSG_PEEK);
   while (n < 0 && errno == EINTR);
