@@ -105,11 +105,21 @@ local function receive(stream)
   refuse(stream, message)
 end
 
+local function check_integer(name, least, most)
+  local value = math.tointeger(options[name])
+  if value and value >= least and value <= most then return value end
+  tell("--%s: not an integer from %d to %d: %s", name, least, most,
+    options[name])
+  os.exit(2)
+end
+
+local port = check_integer("port", 0, 65535)
+local connections = check_integer("connections", 1, 1000000)
 local signals <close> = sluice.Signal("SIGINT", "SIGTERM")
-local server <close>, message = net.serve(receive, options.host,
-  math.tointeger(options.port), { max_connections = options.connections })
+local server <close>, message = net.serve(receive, options.host, port,
+  { max_connections = connections })
 if not server then
-  tell("cannot listen at %s port %d: %s", options.host, options.port, message)
+  tell("cannot listen at %s port %d: %s", options.host, port, message)
   os.exit(1)
 end
 tell("listening at %s port %d", server:sockname())

@@ -32,7 +32,10 @@ end
 local function convert(name, value, default)
   if not value then fail("--%s needs a value", name) end
   if type(default) == "string" then return value end
-  return tonumber(value) or fail("--%s: not a number: %s", name, value)
+  local number = tonumber(value)
+  if not number then fail("--%s: not a number: %s", name, value) end
+  if number < 0 then fail("--%s: negative: %s", name, value) end
+  return number
 end
 
 local function parse(defaults)

@@ -361,7 +361,8 @@ describe("examples/crawler.lua", function()
       { "--graph", "x.png" }, { "--graph", "/no/such/directory/x.svg" },
       { "ftp://host/" }, { "http://a b/" }, { "http://a/", "http://b/" },
       { "--nonsense" }, { "--workers", "0" }, { "--per-host", "1.5" },
-      { "--depth", "deep" },
+      { "--depth", "deep" }, { "--depth", "1.5" }, { "--timeout", "-1" },
+      { "--max-size", "0.5" }, { "--every", "0" },
     } do
       local told = crawl(table.unpack(words))
       assert.equal(2, told.status)

@@ -227,6 +227,18 @@ s.close()
       end))
   end
 
+  it("says what is wrong with its options", function()
+    sluice.run(function()
+      for name, value in pairs {
+        port = "65536", connections = "0.5", timeout = "-1",
+      } do
+        local server <close> = start("/dev/null", "--" .. name, value)
+        told(server, "%-%-" .. name .. ": ")
+        assert.equal(2, server:wait(10))
+      end
+    end)
+  end)
+
   it("fails when it cannot listen",
     with_server({}, function(at)
       local second <close> = start("/dev/null", "--port", at.port)
