@@ -37,6 +37,8 @@ static void on_prepare(uv_prepare_t *prepare) {
     struct sl_link *link = sl_list_pop(&flusher->streams);
     sl_stream_flush(sl_container(link, struct sl_stream, pending));
   }
+  if (flusher->handle.loop->nready > 0)
+    sl_loop_stop_poll(flusher->handle.loop);
   uv_prepare_stop(prepare);
 }
 
