@@ -277,6 +277,8 @@ static int advance(lua_State *L, struct sl_http_conn *conn,
   struct sl_http_parser *parser = &conn->parser;
   for (;;) {
     struct sl_stream *stream = sl_http_stream_of(conn);
+    if (stream != NULL && sl_stream_above(stream))
+      sl_stream_flush(stream); /* a head may be that long */
     if (stream == NULL || sl_http_broken(stream))
       return push_over(L, conn, 0, NULL);
     if (sl_stream_above(stream))
