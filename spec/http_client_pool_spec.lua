@@ -47,6 +47,27 @@ describe("a client", function()
     end)
   end)
 
+  -- The third request gets no answer: its connection ends.
+  local function fickle(_, _, n) return n ~= 3 and reply "x" or nil end
+
+  it("sends again what was lost with a kept connection", function()
+    with_raw(fickle, function(url, seen)
+      local pool <close> = http.Client()
+      for _ = 1, 3 do assert(pool:request { url = url, method = "PUT" }) end
+      assert.equal(4, #seen)
+    end)
+  end)
+
+  it("sends nothing twice that may do harm twice", function()
+    with_raw(fickle, function(url, seen)
+      local pool <close> = http.Client()
+      for _ = 1, 2 do assert(pool:post(url, "order")) end
+      fails("EOF", pool:post(url, "order"))
+      assert.equal(3, #seen)
+      assert.equal("x", assert(pool:post(url, "order")).body)
+    end)
+  end)
+
   it("has many requests under way at once", function()
     local all = sluice.Barrier(200)
     with_raw(function()

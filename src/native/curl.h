@@ -50,6 +50,7 @@ enum sl_curl_stop {
   SL_CURL_TOO_BIG,   /* the body */
   SL_CURL_TOO_LONG,  /* the head */
   SL_CURL_NO_MEMORY,
+  SL_CURL_LOST,      /* it may have been acted upon: no second try */
   SL_CURL_SKIPPED    /* the rest of a body that is not wanted: no failure */
 };
 
@@ -76,6 +77,7 @@ struct sl_curl_transfer {
   bool streams;   /* pieces of the body are taken as they come */
   bool bare;      /* HEAD: no body comes, whatever is announced */
   bool follows;   /* the body of a redirect is not wanted */
+  bool once;      /* sent twice it may do harm */
   bool connected; /* the connection is there, TLS and all */
   bool head_done;
   bool skips;     /* what comes of the body is not wanted */

@@ -145,7 +145,9 @@ static size_t on_want(char *to, size_t size, size_t count, void *user) {
   return len;
 }
 
-/* The connection is there; the request is sent next. */
+/* The connection is there; the request is sent next. libcurl sends it again
+   if the connection was a kept one that ended without an answer: before or
+   after the server has acted upon it, nobody knows. */
 static int on_connected(void *user, char *peer, char *own, int peer_port,
                         int own_port) {
   struct sl_curl_transfer *transfer = user;
@@ -153,6 +155,10 @@ static int on_connected(void *user, char *peer, char *own, int peer_port,
   (void)own;
   (void)peer_port;
   (void)own_port;
+  if (transfer->connected && transfer->once && transfer->heads == 0) {
+    stop(transfer, SL_CURL_LOST);
+    return CURL_PREREQFUNC_ABORT;
+  }
   transfer->connected = true;
   note(transfer);
   return CURL_PREREQFUNC_OK;

@@ -122,6 +122,8 @@ static int push_stop(lua_State *L, enum sl_curl_stop why) {
       return push(L, "the body is larger than max_body", "EFBIG");
     case SL_CURL_TOO_LONG:
       return push(L, "the response's head is too long", "EPROTO");
+    case SL_CURL_LOST:
+      return push(L, "the connection ended before an answer", "EOF");
     default:
       return push(L, "not enough memory", "ENOMEM");
   }

@@ -54,12 +54,19 @@ local function check_scheme(to)
     "EPROTONOSUPPORT"
 end
 
+-- Methods that do no more harm twice than once (RFC 9110, 9.2.2).
+local IDEMPOTENT = {
+  GET = true, HEAD = true, OPTIONS = true, TRACE = true, PUT = true,
+  DELETE = true,
+}
+
 -- Puts a request into the words of the native module.
 local function translate(spec, scheme)
   local connect_ms = math.ceil(math.min(spec.connect_timeout, 1e6) * 1000)
   spec.headers = options.headers(spec)
   spec.connect_ms = math.max(connect_ms, 1)
   spec.upload = type(spec.body) == "function"
+  spec.once = not IDEMPOTENT[spec.method]
   spec.follow = spec.max_redirects > 0
   spec.secure = scheme == "https"
   spec.proxy_from_environment = spec.proxy == true
