@@ -131,8 +131,11 @@ local function serve(app)
   return handler
 end
 
-local path = os.tmpname()
-os.remove(path)
+-- A name of its own in the working directory: in that of temporary files
+-- others tidy up, and a socket's path must be short.
+local unique = os.tmpname()
+os.remove(unique)
+local path = unique:match "[^/]+$" .. ".sock"
 local runner = sluice.Runner { clock = "virtual" }
 local listener, pulse, pulse_fd
 local servers = {}
