@@ -12,7 +12,7 @@
 
 enum {
   FLUSH_AT = 32768,   /* queued bytes of answers that go out early */
-  REST_NS = 250000000 /* without a request: the connection rests */
+  REST_NS = 50000000 /* without a request: the connection rests */
 };
 
 const struct sl_class sl_http_conn_class = {"sluice.http.Connection",

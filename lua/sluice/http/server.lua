@@ -106,6 +106,13 @@ local function recover(server, conn, visit, err)
   return true
 end
 
+-- The connection is over.
+local function leave(server, conn)
+  conn:close()
+  server.count = server.count - 1
+  if server.count == 0 then server.empty:set() end
+end
+
 -- What a task holds while it serves a connection.
 local Visit = {}
 
@@ -113,10 +120,7 @@ function Visit.__close(visit)
   local server, conn = visit.server, visit.conn
   server.tasks[conn] = nil
   if visit.files then drop_files(visit) end
-  if visit.rests then return end
-  conn:close()
-  server.count = server.count - 1
-  if server.count == 0 then server.empty:set() end
+  if not visit.rests then leave(server, conn) end
 end
 
 -- The task of a connection.
@@ -132,10 +136,18 @@ local function serve_connection(server, conn)
   until ok or not recover(server, conn, visit, err)
 end
 
+-- Without memory for a task the connection ends.
+local function start_task(server, conn)
+  local ok, err = pcall(sluice.create_task, serve_connection, server, conn)
+  if ok then return end
+  leave(server, conn)
+  error(err, 0)
+end
+
 -- Serves the connections that were roused from their rest.
 local function serve_roused(server)
   for conn in server.settings.roused, server.settings do
-    sluice.create_task(serve_connection, server, conn)
+    start_task(server, conn)
   end
 end
 
@@ -148,12 +160,15 @@ local function listen(server, options)
     local conn = core.Connection(stream, server.settings)
     server.count = server.count + 1
     server.empty:clear()
-    return serve_connection(server, conn)
+    if options.tls then return serve_connection(server, conn) end
+    -- Mostly its request is still on its way: no task waits for that.
+    if server.stopping or not conn:rest() then start_task(server, conn) end
   end
   local settings = {
     backlog = options.backlog, reuse_port = options.reuse_port,
     max_connections = server.app.limits.max_connections,
     keep_open = true, -- a connection that rests outlives its task
+    direct = true,
     tls = tls.with_alpn(options.tls, { "http/1.1" }),
     handshakes = server.handshakes,
   }
