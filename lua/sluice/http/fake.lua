@@ -124,8 +124,9 @@ end
 
 function Fake:respond(status, headers, kind, body)
   local sent, wanted = self:start(status, headers, kind)
-  if wanted then self.answer.body = body or "" end
-  return sent
+  if not wanted then return sent, 0 end
+  self.answer.body = body or ""
+  return sent, #self.answer.body
 end
 
 function Fake:chunk(data)

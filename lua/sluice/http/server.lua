@@ -76,15 +76,12 @@ local function describe(err)
   return debug.traceback(tostring(err), 2)
 end
 
-local function is_in_work(conn)
-  local state = conn:state()
-  return state == "asked" or state == "sending"
-end
-
--- The client of the request went away before it was answered.
+-- The client of the request in work, if there is one, went away before it was
+-- answered.
 local function log_gone(server, visit)
-  if server.log then
-    server.log(visit, visit.request, CLIENT_GONE, 0, visit.began)
+  local request = visit.request
+  if server.log and request and request._conn then
+    server.log(visit, request, CLIENT_GONE, 0, visit.began)
   end
 end
 
@@ -92,7 +89,7 @@ end
 local function recover(server, conn, visit, err)
   local request = visit.request
   if sluice.is_cancelled(err) then
-    if conn:gone() and is_in_work(conn) then log_gone(server, visit) end
+    if conn:gone() then log_gone(server, visit) end
     sluice.sleep(0) -- a cancellation of our own is raised again
   end
   log_error(("error in %s %s: %s"):format(
@@ -101,8 +98,9 @@ local function recover(server, conn, visit, err)
   if request then request._conn = nil end
   if visit.files then drop_files(visit) end
   if conn:state() ~= "asked" then return false end
-  local status = answer.send_status(conn, 500, "Internal Server Error")
-  if server.log then server.log(visit, request, status) end
+  local status, bytes =
+    answer.send_status(conn, 500, "Internal Server Error")
+  if server.log then server.log(visit, request, status, bytes, visit.began) end
   return true
 end
 
