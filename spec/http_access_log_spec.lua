@@ -143,7 +143,8 @@ describe("the access log", function()
   end)
 
   it("is true, a file or a function", function()
-    assert.matches("access_log must be true, an open file or a function",
-      errors.of(function() http.App():serve { port = 0, access_log = "x" } end))
+    errors.raises("bad argument #1 to 'serve' (access_log: true, an open "
+      .. "file or a function expected)",
+      function() http.App():serve { access_log = "x" } end)
   end)
 end)

@@ -350,6 +350,14 @@ describe("http.App", function()
       function() http.App():serve { prot = 1 } end)
     raises("bad argument #1 to 'run' ('host' must be a string)",
       function() http.App():run { host = 1 } end)
+    raises("bad argument #1 to 'run' (port: integer from 0 to 65535 expected)",
+      function() http.App():run { port = 65536 } end)
+    raises("bad argument #1 to 'serve' (grace: number that is not negative "
+      .. "expected)",
+      function() http.App():serve { grace = 0 / 0 } end)
+    raises("bad argument #1 to 'serve' (backlog: integer from 1 to 2147483647 "
+      .. "expected)",
+      function() http.App():serve { backlog = 0 } end)
     raises("bad argument #1 to 'use' (function expected, got nil)",
       function() http.App():use() end)
     raises("bad argument #1 to 'on_startup' (function expected, got nil)",

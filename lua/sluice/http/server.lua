@@ -191,9 +191,21 @@ local function limits_of(app)
   return setmetatable(limits, { __index = app.limits })
 end
 
--- Starts an application that answers by `dispatch`: the hooks of its start,
--- then the socket. Returns a server; or nil, message, code.
-local function start(app, dispatch, options)
+-- Of an application that did not come to serve, the hooks of the end run, too:
+-- some of those of the start may have opened something.
+local Starting = {}
+
+local function run_last_hooks(app)
+  run_hooks(app, app.hooks.shutdown)
+  run_hooks(app, app.hooks.cleanup)
+end
+
+function Starting.__close(starting)
+  local server = starting.server
+  if not server.socket then sluice.shield(run_last_hooks, server.app) end
+end
+
+local function new_server(app, dispatch, options)
   local server = setmetatable({
     app = app,
     dispatch = dispatch,
@@ -206,18 +218,23 @@ local function start(app, dispatch, options)
     ended = sluice.Event(),
   }, Server)
   server.empty:set()
+  return server
+end
+
+-- Starts an application that answers by `dispatch`: the hooks of its start,
+-- then the socket. Returns a server; or nil, message, code.
+local function start(app, dispatch, options)
+  local server = new_server(app, dispatch, options)
+  local starting <close> = -- luacheck: ignore
+    setmetatable({ server = server }, Starting)
   for _, hook in ipairs(app.hooks.startup) do hook(app) end
   server.settings = core.Settings(limits_of(app))
   local socket, message, code = listen(server, options)
-  if socket then
-    server.socket = socket
-    local task = sluice.create_task(serve_roused, server)
-    task.name = "connections that rest"
-    return server
-  end
-  run_hooks(app, app.hooks.shutdown)
-  run_hooks(app, app.hooks.cleanup)
-  return nil, message, code
+  if not socket then return nil, message, code end
+  server.socket = socket
+  local task = sluice.create_task(serve_roused, server)
+  task.name = "connections that rest"
+  return server
 end
 
 -- -- stopping --
@@ -232,25 +249,62 @@ local function abandon(server)
   sluice.wait(tasks, { timeout = ABANDON })
 end
 
+-- The part of a stop that a cancellation cuts short.
+local function wind_down(server)
+  server.socket:close()
+  for conn in pairs(server.tasks) do conn:stop() end
+  server.settings:stop()
+  run_hooks(server.app, server.app.hooks.shutdown)
+  server.empty:wait(math.max(0, server.due - sluice.time()))
+end
+
+-- The part that comes in any case.
+local function finish(server)
+  if server.count > 0 then abandon(server) end
+  for stream in pairs(server.handshakes) do stream:close() end
+  -- The last bytes of answers are on their way; their sockets linger.
+  local left = server.due - sluice.time()
+  server.socket:wait_closed(math.max(0, math.min(2, left)))
+  server.settings:close()
+  run_hooks(server.app, server.app.hooks.cleanup)
+  server.ended:set()
+end
+
+local Stopping = {}
+
+function Stopping.__close(stopping)
+  sluice.shield(finish, stopping.server)
+end
+
+-- Whoever the stop waits for cannot wait for the stop.
+local function check_waiter(server)
+  local task = sluice.current_task()
+  if not task then return checkpoint("stop") end
+  local awaited = server.stopping == task
+  for _, worker in pairs(server.tasks) do
+    awaited = awaited or worker == task
+  end
+  if not awaited then return end
+  error("a handler or hook of the server cannot wait for its stop: close it",
+    3)
+end
+
 --- Stops, in the calling task: no new connections, the hooks of the
 -- shutdown, the requests in work within `grace`, the hooks of the cleanup.
+-- Cancelled, it does not wait for the requests any longer.
 -- Waits.
 function Server:stop()
-  if self.stopping then return self.ended:wait() end
-  self.stopping = true
-  self.socket:close()
-  local due = sluice.time() + self.grace
-  for conn in pairs(self.tasks) do conn:stop() end
-  self.settings:stop()
-  run_hooks(self.app, self.app.hooks.shutdown)
-  self.empty:wait(math.max(0, due - sluice.time()))
-  if self.count > 0 then abandon(self) end
-  for stream in pairs(self.handshakes) do stream:close() end
-  -- The last bytes of answers are on their way; their sockets linger.
-  self.socket:wait_closed(math.max(0, math.min(2, due - sluice.time())))
-  self.settings:close()
-  run_hooks(self.app, self.app.hooks.cleanup)
-  self.ended:set()
+  if self.ended:is_set() then return end
+  check_waiter(self)
+  if self.stopping then
+    self.ended:wait()
+    return
+  end
+  self.stopping = sluice.current_task()
+  self.due = sluice.time() + self.grace
+  local stopping <close> = -- luacheck: ignore
+    setmetatable({ server = self }, Stopping)
+  wind_down(self)
 end
 
 --- Begins to stop gracefully, in a task of its own. Never waits.
@@ -260,11 +314,23 @@ function Server:close()
   self.stopper = sluice.create_task(self.stop, self)
 end
 
+local function duration_fault(value)
+  if type(value) ~= "number" then
+    return "number expected, got " .. type(value)
+  end
+  if value ~= value then return "duration is NaN" end
+  return value < 0 and "duration is negative"
+end
+
 --- Waits until a stop that was begun has ended.
 -- @param[opt] timeout in seconds
 -- @return true; or nil, "timeout"
 function Server:wait_closed(timeout)
   checkpoint("wait_closed")
+  local why = timeout ~= nil and duration_fault(timeout)
+  if why then
+    error(("bad argument #1 to 'wait_closed' (%s)"):format(why), 2)
+  end
   return self.ended:wait(timeout)
 end
 
