@@ -76,6 +76,7 @@ local function add_routes(app)
   end
   app:post("/form", function(request)
     local form, message = request:form { max_memory = 40, max_parts = 4 }
+    if not form then request:text() end -- the rest
     return form and list_form(form) or message
   end)
   app:post("/json", function(request)
@@ -98,8 +99,9 @@ local function add_routes(app)
   end)
 end
 
--- The application reads each body before anything else, unless it is a form:
--- whether a rest is worth waiting for depends on what has arrived.
+-- The application reads each body to its end, and, unless it is a form, before
+-- anything else: whether a rest is worth waiting for depends on what has
+-- arrived.
 local function new_app(limits, in_pieces)
   local app = http.App(limits)
   app:use(function(request, next)
