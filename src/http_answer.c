@@ -352,7 +352,9 @@ static int chunk(lua_State *L) {
   return sl_http_conn_drain_k(L, conn, stream, task, k_chunk);
 }
 
-/* conn:finish(): the body is complete. Never waits. */
+/* conn:finish(): the body is complete; but if the request's could not be had
+   meanwhile, the answer is cut off, so that half of it is not taken for the
+   whole. Never waits. */
 static int finish(lua_State *L) {
   struct sl_http_conn *conn = sl_http_conn_check(L);
   struct sl_stream *stream = sl_http_stream_of(conn);
@@ -362,7 +364,7 @@ static int finish(lua_State *L) {
   if (stream != NULL && !settle_body(conn, stream)) conn->closing = true;
   sl_bytes_clear(&conn->piece);
   if (stream != NULL && conn->framing == SL_HTTP_BY_CHUNKS &&
-      !sl_http_write_last_chunk(&stream->out))
+      conn->refused == 0 && !sl_http_write_last_chunk(&stream->out))
     return luaL_error(L, "not enough memory");
   conn->state = SL_HTTP_ANSWERED;
   return 0;
