@@ -346,6 +346,8 @@ describe("http.App", function()
     raises("bad argument #1 to 'App' ('head_timeout' must be a number that "
       .. "is not negative)",
       function() http.App { head_timeout = "1" } end)
+    raises("bad argument #1 to 'App' ('max_connections' must be at least 1)",
+      function() http.App { max_connections = 0 } end)
     raises("bad argument #1 to 'serve' (unknown option 'prot')",
       function() http.App():serve { prot = 1 } end)
     raises("bad argument #1 to 'run' ('host' must be a string)",

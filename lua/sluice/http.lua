@@ -106,6 +106,9 @@ local function check_options(options, known, name)
 end
 
 local function check_limit(key, value)
+  if key == "max_connections" and math.type(value) and value < 1 then
+    argument_error("App", "'max_connections' must be at least 1")
+  end
   if math.type(value) and value >= 0 then return value end
   argument_error("App", ("'%s' must be a number that is not negative")
     :format(key))

@@ -162,9 +162,10 @@ local function listen(server, options)
     -- Mostly its request is still on its way: no task waits for that.
     if server.stopping or not conn:rest() then start_task(server, conn) end
   end
+  local most = server.app.limits.max_connections
   local settings = {
     backlog = options.backlog, reuse_port = options.reuse_port,
-    max_connections = server.app.limits.max_connections,
+    max_connections = most < 2^31 and math.floor(most) or math.huge,
     keep_open = true, -- a connection that rests outlives its task
     direct = true,
     tls = tls.with_alpn(options.tls, { "http/1.1" }),
