@@ -135,6 +135,8 @@ describe("a route", function()
       function() app:get("/fixed", print) end)
     raises("bad path '/a{b}' (a parameter is a whole segment: {name})",
       function() app:get("/a{b}", print) end)
+    raises("bad path '/{a}/{a*}' ({a} is there twice)",
+      function() app:get("/{a}/{a*}", print) end)
     raises("bad path '/{a*}/b' ({a*} must be its end)",
       function() app:get("/{a*}/b", print) end)
   end)

@@ -94,7 +94,9 @@ static void collect_headers(lua_State *L, struct headers *headers) {
   headers->n = 0;
   headers->has_type = headers->close = false;
   if (lua_isnoneornil(L, HEADERS)) return;
-  luaL_checktype(L, HEADERS, LUA_TTABLE);
+  if (!lua_istable(L, HEADERS))
+    luaL_error(L, "the headers are a %s, not a table",
+               luaL_typename(L, HEADERS));
   lua_pushnil(L);
   while (lua_next(L, HEADERS)) {
     int name = lua_gettop(L) - 1;
@@ -130,9 +132,12 @@ static bool settle_body(struct sl_http_conn *conn, struct sl_stream *stream) {
 }
 
 static int check_status(lua_State *L) {
-  lua_Integer status = luaL_checkinteger(L, STATUS);
+  int is_integer;
+  lua_Integer status = lua_tointegerx(L, STATUS, &is_integer);
+  if (!is_integer) luaL_error(L, "the status is no integer");
   if (status < 200 || status > 999)
-    luaL_error(L, "the status %d is not one of 200 to 999", (int)status);
+    luaL_error(L, "the status %I is not one of 200 to 999",
+               (LUAI_UACINT)status);
   return (int)status;
 }
 
