@@ -307,7 +307,7 @@ describe("request:json", function()
       assert.equal(200, answer.status) -- the handler's to decide
     end
     for _, text in ipairs { "", "{", "nul", "{} {}", "NaN",
-      ("["):rep(2000), '"\\ud800"', "{'a':1}" } do wrong(text) end
+      ("["):rep(2000), '"\\ud800"', "{'a':1}", "[1]\0]" } do wrong(text) end
   end)
 end)
 
