@@ -1,6 +1,7 @@
 -- Cancellation: a state of the task, not an event, so that no pcall swallows
 -- it; reasons, shields, sluice.pcall, and clean-ups that wait.
 
+local effort = require "spec.support.effort"
 local errors = require "spec.support.errors"
 local process = require "spec.support.process"
 local sluice = require "sluice"
@@ -567,7 +568,7 @@ end)
 describe("many tasks cancelled at once", function()
   plainly("end in time that grows with their number only", function()
     local began
-    local n = os.getenv "SLUICE_TOOL" and 1000 or 100000
+    local n = effort(100000)
     sluice.run(function()
       local tasks = {}
       for i = 1, n do tasks[i] = sluice.create_task(sluice.sleep, 1000) end

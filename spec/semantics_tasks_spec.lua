@@ -2,6 +2,7 @@
 -- of other libraries cannot be; each with the number of such a bug. Those of
 -- one function only are in its own spec.
 
+local effort = require "spec.support.effort"
 local errors = require "spec.support.errors"
 local random_program = require "spec.support.random_program"
 local sluice = require "sluice"
@@ -337,7 +338,7 @@ describe("a program of nested scopes", function()
   end
 
   plainly("gives the same results under any schedule", function()
-    local n = os.getenv "SLUICE_TOOL" and 20 or 500
+    local n = effort(500)
     testing.explore(function()
       assert.same({ 1, 1, 1, 1, 1, 1 }, pipeline())
       scopes()
@@ -358,7 +359,7 @@ end)
 
 describe("a random program", function()
   plainly("ends, keeps the rules and leaves nothing", function()
-    for seed = 1, os.getenv "SLUICE_TOOL" and 100 or 1000 do
+    for seed = 1, effort(1000) do
       local program = random_program(seed)
       local stats = sluice.stats()
       local left = { stats.tasks, stats.ready, stats.timers,
