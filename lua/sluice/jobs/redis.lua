@@ -1,0 +1,473 @@
+--- sluice.jobs.redis: the engine over Redis or Valkey, for many machines.
+--
+-- The one idea: every change is one script at the server, and every call may
+-- be sent again: it has a key under which the server keeps what it answered,
+-- or finds by itself that it was done. So a connection that is in doubt is
+-- dropped, and the call repeated on a new one.
+--
+-- Waiting costs the server nothing: a second connection blocks at a key that
+-- has a member as long as there is something to be had, at most five seconds.
+--
+-- Internal to sluice.jobs. The methods are those of an engine.
+
+local connection = require "sluice.jobs.redis.connection"
+local keeper = require "sluice.jobs.redis.keeper"
+local scripts = require "sluice.jobs.redis.scripts"
+local server = require "sluice.jobs.redis.server"
+local sluice = require "sluice"
+
+local Engine = {}
+Engine.__index = Engine
+
+local BLOCK = 5 -- seconds at most at the server
+local MARGIN = 2 -- seconds that a reply may take beyond that
+local FIRST_PAUSE, LONGEST_PAUSE = 0.02, 1 -- seconds before a new attempt
+local MOST_PUT = 1000 -- jobs in a script: it holds the server up
+
+local LEASED, DELAYED = "leased", "delayed"
+
+-- -- connections --
+
+-- A connection that may be used; or nil, message.
+local function open_main(self)
+  local guard <close> = self.opening:acquire() -- luacheck: ignore guard
+  if self.closed then return nil, "closed" end
+  local main = self.main
+  if main and main:alive() then return main end
+  local message
+  self.main, message = connection.connect(self.address, self.reply_time)
+  if not self.main then return nil, message end
+  message = server.check(self.main, self.warned)
+  if not message then return self.main end
+  self.main:close()
+  return nil, message
+end
+
+local function main_of(self)
+  local main = self.main
+  if main and main:alive() then return main end
+  return open_main(self)
+end
+
+-- Errors of the server that go by: the call had no effect.
+local PASSING = {
+  LOADING = true, READONLY = true, OOM = true, MISCONF = true, BUSY = true,
+  MASTERDOWN = true, CLUSTERDOWN = true, TRYAGAIN = true, NOREPLICAS = true,
+}
+
+-- One attempt. Returns the reply; or nil, reason, message, where "unknown"
+-- is what may have been done.
+local function attempt(self, name, key, ...)
+  local main, message = main_of(self)
+  if not main then return nil, "unavailable", message end
+  local n = select("#", ...)
+  local sha = self.shas[name]
+  local reply, why, sent
+  if sha then
+    reply, why, sent = main:call("EVALSHA", sha, 1, key, ...)
+  end
+  if not sha or (reply and reply.err and reply.err:find "^NOSCRIPT") then
+    reply, why, sent = main:call("SCRIPT", "LOAD", scripts[name])
+    if type(reply) == "string" then
+      self.shas[name] = reply
+      reply, why, sent = main:call("EVALSHA", reply, 1, key,
+        table.unpack({ ... }, 1, n))
+    end
+  end
+  if reply == nil then
+    return nil, sent and "unknown" or "unavailable", why
+  end
+  local err = type(reply) == "table" and reply.err
+  if not err then return reply end
+  local kind = err:match "^%u+"
+  if kind == "MISCONF" and name == "put" then
+    return nil, "disk_full", err
+  elseif PASSING[kind] then
+    return nil, "unavailable", err
+  end
+  error("the Redis server refuses a script: " .. err, 0)
+end
+
+-- Attempts until one comes through, for as long as the engine is patient.
+-- Returns the reply, and whether an earlier attempt may have been done.
+local function persist(self, patience, name, key, ...)
+  local due = sluice.time() + patience
+  local pause, doubt = FIRST_PAUSE, false
+  while true do
+    local reply, reason, message = attempt(self, name, key, ...)
+    if reply then return reply, doubt end
+    doubt = doubt or reason == "unknown"
+    if reason == "disk_full" or self.closed or
+      sluice.time() + pause > due then
+      if self.closed then reason = "closed" end
+      return nil, doubt and "unknown" or reason, message
+    end
+    sluice.sleep(pause * (0.5 + math.random() / 2))
+    pause = math.min(pause * 2, LONGEST_PAUSE)
+  end
+end
+
+-- Runs a script whatever is cancelled. Returns as persist.
+local function run(self, name, key, ...)
+  if self.closed then return nil, "closed" end
+  local reply, second, third =
+    sluice.shield(persist, self, self.patience, name, key, ...)
+  if reply then self.offset = reply[1] / 1000 - sluice.time() end
+  return reply, second, third
+end
+
+-- A name for a call, which no other call ever has.
+local function nonce(self)
+  self.calls = self.calls + 1
+  return self.name .. self.calls
+end
+
+-- -- what goes in and comes out --
+
+local function milliseconds(seconds, default)
+  if seconds == nil then return default or "" end
+  return ("%.0f"):format(math.min(math.ceil(seconds * 1000), 2^52))
+end
+
+local function id_of(id)
+  return ("%016d"):format(id)
+end
+
+local function seconds_of(text)
+  return text and tonumber(text) / 1000 or nil
+end
+
+-- The raw job of a script's record.
+local function job_of(record)
+  local state = record[13]
+  local job = {
+    id = math.tointeger(tonumber(record[12])), state = state,
+    body = record[1], format = math.tointeger(tonumber(record[2])),
+    priority = tonumber(record[3]),
+    attempts = math.tointeger(tonumber(record[4])),
+    max_attempts = math.tointeger(tonumber(record[5])),
+    token = math.tointeger(tonumber(record[6])),
+    created = seconds_of(record[7]), lease = seconds_of(record[8]),
+    unique = record[9] or nil, error = record[10] or nil,
+  }
+  if state == LEASED then job.deadline = seconds_of(record[14]) end
+  if state == DELAYED then job.due = seconds_of(record[14]) end
+  return job
+end
+
+local function jobs_of(records)
+  local list = {}
+  for i, record in ipairs(records) do list[i] = job_of(record) end
+  return list
+end
+
+-- -- the engine's methods --
+
+function Engine:queue(name, settings)
+  local key = ("{sluice:%s}"):format(name)
+  local reply, reason, message = run(self, "queue", key,
+    settings.maxsize or "", milliseconds(settings.lease),
+    settings.max_attempts or "")
+  if not reply then return nil, reason, message end
+  reply, message = self.main:call("SADD", "sluice:queues", name)
+  if not reply then return nil, "unknown", message end
+  return { key = key, name = name, keeper = keeper.new(self) }
+end
+
+local function append_entry(words, entry)
+  local n = #words
+  words[n + 1] = entry.body
+  words[n + 2] = entry.format or 0
+  words[n + 3] = ("%.17g"):format(entry.priority or 0)
+  words[n + 4] = milliseconds(entry.delay)
+  words[n + 5] = milliseconds(entry.ttl)
+  words[n + 6] = milliseconds(entry.lease)
+  words[n + 7] = entry.max_attempts or ""
+  words[n + 8] = entry.unique or ""
+  words[n + 9] = milliseconds(entry.unique_for)
+end
+
+function Engine:put(queue, entries)
+  if #entries > MOST_PUT then
+    error(("at most %d jobs in a call"):format(MOST_PUT), 0)
+  end
+  local words = { nonce(self) }
+  for _, entry in ipairs(entries) do append_entry(words, entry) end
+  local reply, reason, message =
+    run(self, "put", queue.key, table.unpack(words))
+  if not reply then return nil, reason, message end
+  if reply[2] == "full" then return nil, "full" end
+  local ids, found = {}, nil
+  for i, id in ipairs(reply[2]) do
+    ids[i] = math.tointeger(tonumber(id))
+    if reply[3][i] == 1 then
+      found = found or {}
+      found[i] = true
+    end
+  end
+  return ids, found
+end
+
+-- -- waiting --
+
+local function open_waiter(self)
+  local waiter = table.remove(self.waiters)
+  if waiter and waiter:alive() then return waiter end
+  return connection.connect(self.address, self.reply_time)
+end
+
+-- Waits until the key has a member, takes it; or until seconds have passed.
+-- Returns false if the connection is in doubt.
+local function block(self, key, seconds)
+  local waiter = open_waiter(self)
+  if not waiter then return false end
+  self.blocked[waiter] = true
+  local reply = waiter:block(seconds + MARGIN, "BZPOPMIN", key,
+    ("%.3f"):format(math.max(0.001, seconds)))
+  self.blocked[waiter] = nil
+  if reply == nil then return false end
+  if not self.closed then self.waiters[#self.waiters + 1] = waiter end
+  return true
+end
+
+local function left(due)
+  return due and math.max(0, due - sluice.time()) or math.huge
+end
+
+-- One look for jobs. Returns a list; or nil, reason, message, seconds until
+-- the next look is worth it.
+local function look(self, queue, n, key)
+  local reply, reason, message = run(self, "reserve", queue.key, key, n)
+  if not reply then return nil, reason, message, 0 end
+  if #reply[4] > 0 then return jobs_of(reply[4]) end
+  local wait = reply[2] < 0 and math.huge or reply[2] / 1000
+  return nil, "timeout", nil, wait
+end
+
+-- A day may be bad: told once, until it is better.
+local function tell(self, reason, message)
+  if reason == "timeout" then
+    self.bad = false
+  elseif not self.bad then
+    self.bad = true
+    warn(("sluice.jobs: the Redis server is %s: %s"):format(reason,
+      tostring(message)))
+  end
+end
+
+function Engine:reserve(queue, n, timeout)
+  local due = timeout and sluice.time() + timeout
+  local key = nonce(self)
+  while true do
+    local jobs, reason, message, wait = look(self, queue, n, key)
+    if jobs then return jobs end
+    if reason == "closed" then return nil, reason end
+    if left(due) <= 0 then return nil, reason, message end
+    tell(self, reason, message)
+    local seconds = math.min(wait, left(due), BLOCK)
+    if reason ~= "timeout" or
+      not block(self, queue.key .. ":wake", seconds) then
+      sluice.sleep(math.min(LONGEST_PAUSE / 10, left(due)))
+    end
+  end
+end
+
+function Engine:drain(queue, timeout)
+  local due = timeout and sluice.time() + timeout
+  while true do
+    local reply, reason, message = run(self, "stats", queue.key)
+    if not reply then return nil, reason, message end
+    if reply[2] + reply[3] + reply[4] == 0 then return true end
+    if left(due) <= 0 then return nil, "timeout" end
+    local wait = reply[6] < 0 and math.huge or reply[6] / 1000
+    block(self, queue.key .. ":idle", math.min(wait, left(due), 1))
+  end
+end
+
+-- -- the end of a lease --
+
+local function finish(self, queue, verb, jobs, seconds, why)
+  local words = { verb, milliseconds(seconds), why or "" }
+  for _, job in ipairs(jobs) do
+    words[#words + 1] = id_of(job.id)
+    words[#words + 1] = job.token
+  end
+  if verb ~= "touch" then queue.keeper:forget(jobs) end
+  local reply, doubt, message =
+    run(self, "finish", queue.key, table.unpack(words))
+  if not reply then return nil, doubt, message end
+  if #reply[2] == 0 then return true, seconds_of(reply[3]) end
+  -- It was there before the connection was lost, and may be our own doing.
+  if doubt and verb ~= "touch" then return nil, "unknown" end
+  return nil, "lease_lost", reply[2]
+end
+
+function Engine:ack(queue, jobs)
+  return finish(self, queue, "ack", jobs)
+end
+
+function Engine:release(queue, jobs, delay)
+  return finish(self, queue, "release", jobs, delay)
+end
+
+function Engine:nack(queue, jobs, delay, why)
+  return finish(self, queue, "nack", jobs, delay, why)
+end
+
+function Engine:bury(queue, jobs, why)
+  return finish(self, queue, "bury", jobs, nil, why)
+end
+
+function Engine:touch(queue, jobs, seconds)
+  return finish(self, queue, "touch", jobs, seconds)
+end
+
+function Engine:keep(queue, jobs)
+  queue.keeper:keep(queue, jobs)
+end
+
+-- -- managing --
+
+function Engine:cancel(queue, id)
+  local reply, reason, message = run(self, "cancel", queue.key, id_of(id))
+  if not reply then return nil, reason, message end
+  if reply[2] == "ok" then return true end
+  return nil, reply[2]
+end
+
+function Engine:kick(queue, n, id)
+  local total = 0
+  while true do
+    local reply, reason, message =
+      run(self, "kick", queue.key, n and n - total or 1, id and id_of(id) or "")
+    if not reply then return nil, reason, message end
+    total = total + reply[2]
+    if id or reply[2] == 0 or total >= n then return total end
+  end
+end
+
+function Engine:peek(queue, state, n)
+  local reply, reason, message = run(self, "peek", queue.key, state, n)
+  if not reply then return nil, reason, message end
+  return jobs_of(reply[2])
+end
+
+function Engine:job(queue, id)
+  local reply, reason, message = run(self, "job", queue.key, id_of(id))
+  if not reply then return nil, reason, message end
+  if not reply[2] then return nil, "not_found" end
+  return job_of(reply[2])
+end
+
+function Engine:pause(queue)
+  local reply, reason, message = run(self, "pause", queue.key, 1)
+  if not reply then return nil, reason, message end
+  return true
+end
+
+function Engine:resume(queue)
+  local reply, reason, message = run(self, "pause", queue.key, 0)
+  if not reply then return nil, reason, message end
+  return true
+end
+
+function Engine:purge(queue, state)
+  local total = 0
+  repeat
+    local reply, reason, message = run(self, "purge", queue.key, state)
+    if not reply then return nil, reason, message end
+    total = total + reply[2]
+  until reply[3] == 0
+  return total
+end
+
+function Engine:stats(queue)
+  local reply, reason, message = run(self, "stats", queue.key)
+  if not reply then return nil, reason, message end
+  return {
+    ready = reply[2], delayed = reply[3], leased = reply[4], dead = reply[5],
+    paused = reply[7] == 1, puts = reply[8], acks = reply[9],
+    retries = reply[10], expired = reply[11], cancelled = reply[12],
+  }
+end
+
+function Engine:queues()
+  local main, message = main_of(self)
+  if not main then return nil, "unavailable", message end
+  local reply, why = main:call("SMEMBERS", "sluice:queues")
+  if not reply then return nil, "unavailable", why end
+  table.sort(reply)
+  return reply
+end
+
+-- Whether the counters of a queue agree with what is there.
+local function check_queue(self, name)
+  local stats, reason, message = self:stats { key = "{sluice:" .. name .. "}" }
+  if not stats then return nil, reason, message end
+  local there = stats.ready + stats.delayed + stats.leased + stats.dead
+  if stats.puts == stats.acks + stats.expired + stats.cancelled + there then
+    return true
+  end
+  return nil, "damaged", ("the counters of the queue '%s' do not agree "
+    .. "with its jobs"):format(name)
+end
+
+function Engine:check()
+  local names, reason, message = self:queues()
+  if not names then return nil, reason, message end
+  for _, name in ipairs(names) do
+    local ok, why, text = check_queue(self, name)
+    if not ok then return nil, why, text end
+  end
+  return true
+end
+
+function Engine:now()
+  return sluice.time() + self.offset
+end
+
+function Engine:close()
+  if self.closed then return true end
+  self.closed = true
+  if self.main then self.main:close() end
+  for waiter in pairs(self.blocked) do waiter:close() end
+  for _, waiter in ipairs(self.waiters) do waiter:close() end
+  return true
+end
+
+-- A name for this engine, for the keys of its calls.
+local function random_name()
+  local source <close> = io.open("/dev/urandom", "rb")
+  local bytes = source and source:read(12)
+  if not bytes then return ("%x:%x:"):format(os.time(), math.random(0)) end
+  return (bytes:gsub(".", function(c)
+    return ("%02x"):format(c:byte())
+  end)) .. ":"
+end
+
+--- Opens the engine.
+-- @param address `host` and `port`, or `path`; `user`, `password`,
+-- `database`, `tls`
+-- @param options `patience`: seconds that a call goes on trying (5);
+-- `reply_time`: seconds that a reply may take (5)
+-- @return an engine; or nil, message, code
+-- Waits.
+local function open(address, options)
+  local ok, message = sluice.pcall(require, "sluice.native.hiredis")
+  if not ok then
+    return nil, "Redis is not built in: sluice was built without hiredis",
+      "ENOTSUP"
+  end
+  local self = setmetatable({
+    address = address, patience = options.patience or 5,
+    reply_time = options.reply_time or 5, opening = sluice.Lock(),
+    shas = {}, calls = 0, name = random_name(), offset = 0, warned = {},
+    waiters = {}, blocked = setmetatable({}, { __mode = "k" }),
+  }, Engine)
+  local main
+  main, message = open_main(self)
+  if not main then return nil, message, "EUNAVAILABLE" end
+  return self
+end
+
+return { open = open }

@@ -1,0 +1,195 @@
+--- sluice.jobs.redis.connection: commands to a Redis server, pipelined.
+--
+-- The one idea: no task reads in the background. A command is queued for the
+-- next write, and who waits for a reply while nobody reads becomes the
+-- reader: it hands each reply to whom it belongs, in order, until its own is
+-- there, and passes the reading on. So a connection belongs to no task.
+--
+-- What was sent is waited for, at most the reply time: a reply that does not
+-- come means that the outcome is unknown, and the connection is dropped, with
+-- everything that waits for it.
+--
+-- Internal to sluice.jobs.
+
+local net = require "sluice.net"
+local sluice = require "sluice"
+
+local Connection = {}
+Connection.__index = Connection
+
+-- Fails whatever waits: the connection is of no use any more.
+local function drop(self, message)
+  if self.lost then return end
+  self.lost = message or "the connection was closed"
+  self.stream:close()
+  for i = self.first, self.last do
+    local slot = self.pending[i]
+    self.pending[i] = nil
+    slot.lost = self.lost
+    slot.ready:set()
+  end
+  self.first, self.last = 1, 0
+end
+
+-- Gives the replies that have arrived to those who wait for them.
+local function hand_out(self)
+  while true do
+    local reply, message = self.parser:get()
+    if reply == nil then
+      if message then drop(self, message) end
+      return
+    end
+    local slot = self.pending[self.first]
+    if not slot then return drop(self, "a reply that nobody asked for") end
+    self.pending[self.first] = nil
+    self.first = self.first + 1
+    slot.reply = reply
+    slot.ready:set()
+  end
+end
+
+-- Who reads holds this.
+local Reading = {}
+
+-- Whoever still waits is to read on.
+function Reading.__close(reading)
+  local self = reading.connection
+  self.reading = false
+  local slot = self.pending[self.first]
+  if slot then slot.ready:set() end
+end
+
+local function read_until(self, slot, due)
+  local reading <close> = setmetatable({ connection = self }, Reading)
+  self.reading = true
+  while slot.reply == nil and not slot.lost do
+    local data, why = self.stream:read(nil, math.max(0, due - sluice.time()))
+    if not data then return drop(self, why) end
+    self.parser:feed(data)
+    hand_out(self)
+  end
+  return reading
+end
+
+local function await(self, slot, due)
+  while slot.reply == nil and not slot.lost do
+    if not self.reading then
+      read_until(self, slot, due)
+    else
+      slot.ready:clear()
+      if not slot.ready:wait(math.max(0, due - sluice.time())) then
+        drop(self, "timeout")
+      end
+    end
+  end
+  return slot.reply, slot.lost
+end
+
+-- Writes what was queued since the last time, in one piece.
+local function flush(self)
+  local bytes = table.concat(self.out)
+  self.out = {}
+  if self.lost then return end
+  local ok, message = self.stream:write(bytes)
+  if not ok then drop(self, message) end
+end
+
+local function queue(self, command)
+  if #self.out == 0 then sluice.call_soon(flush, self) end
+  self.out[#self.out + 1] = command
+  local slot = { ready = sluice.Event() }
+  self.last = self.last + 1
+  self.pending[self.last] = slot
+  return slot
+end
+
+local function call(self, seconds, ...)
+  if self.lost then return nil, self.lost, false end
+  local slot = queue(self, self.parser:format(...))
+  local reply, why = await(self, slot, sluice.time() + seconds)
+  if reply == nil then return nil, why, true end
+  return reply
+end
+
+--- Sends a command and waits for its reply, whatever is cancelled meanwhile.
+-- @param ... the command's words: strings or numbers
+-- @return the reply ({ err = text } if it is an error); or nil, message, and
+-- whether it may have been executed
+-- Waits, at most the reply time.
+function Connection:call(...)
+  return sluice.shield(call, self, self.reply_time, ...)
+end
+
+--- Sends a command that blocks at the server; may be cancelled, which drops
+-- the connection.
+-- @param seconds how long the reply may take
+-- @return as call
+-- Waits.
+function Connection:block(seconds, ...)
+  local guard <close> = setmetatable({}, { -- luacheck: ignore guard
+    __close = function(_, err)
+      if err ~= nil then drop(self, "cancelled") end
+    end,
+  })
+  local reply, why, sent = call(self, seconds, ...)
+  return reply, why, sent
+end
+
+--- Whether it can be used.
+function Connection:alive()
+  return not self.lost
+end
+
+--- Ends it. Never waits.
+function Connection:close()
+  drop(self)
+end
+
+-- Whether a reply to the handshake is good: returns the message if not.
+local function check(reply, message)
+  if reply == nil then return message end
+  return type(reply) == "table" and reply.err or nil
+end
+
+local function greet(self, address)
+  local message
+  if address.password then
+    if address.user then
+      message = check(self:call("AUTH", address.user, address.password))
+    else
+      message = check(self:call("AUTH", address.password))
+    end
+  end
+  if not message and address.database then
+    message = check(self:call("SELECT", address.database))
+  end
+  return message
+end
+
+--- Connects.
+-- @param address `path`, or `host` and `port`, `tls`; `user`, `password`,
+-- `database`
+-- @param seconds for connecting, and for each reply
+-- @return a connection; or nil, message
+-- Waits.
+local function connect(address, seconds)
+  local hiredis = require "sluice.native.hiredis"
+  local options = { timeout = seconds, tls = address.tls }
+  local stream, message
+  if address.path then
+    stream, message = net.connect_unix(address.path, options)
+  else
+    stream, message = net.connect(address.host, address.port, options)
+  end
+  if not stream then return nil, message end
+  local self = setmetatable({
+    stream = stream, parser = hiredis.Reader(), reply_time = seconds,
+    pending = {}, first = 1, last = 0, out = {}, reading = false,
+  }, Connection)
+  message = greet(self, address)
+  if not message then return self end
+  self:close()
+  return nil, message
+end
+
+return { connect = connect }
