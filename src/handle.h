@@ -47,6 +47,7 @@ struct sl_handle {
     uv_tcp_t tcp;
     uv_pipe_t pipe;
     uv_prepare_t prepare;
+    uv_async_t async;
   } uv;
 };
 

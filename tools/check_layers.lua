@@ -11,7 +11,8 @@ usage: lua check_layers.lua [DIRECTORY]
 --- Lowest first. A name may end in `*`; an exact name is looked for first.
 local LAYERS = {
   { "list", "heap", "bytes", "schedule", "http_text", "http_head",
-    "http_parser", "http_response" },
+    "http_parser", "http_response", "hash", "store_op", "store_engine",
+    "store_jobs", "store_memory" },
   { "lx" },
   { "pool", "place" },
   { "loop" },
@@ -26,6 +27,7 @@ local LAYERS = {
   { "ring", "prio", "queue", "queue_impl", "queue_info", "heapobj" },
   { "handle", "address", "stream", "stream_io", "connect", "net" },
   { "http_*" },
+  { "store_*", "store" },
   { "report", "watch", "testing" },
   { "sluice" },
 }
