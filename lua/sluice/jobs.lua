@@ -16,6 +16,7 @@ local ENGINES = {
   memory = "sluice.jobs.memory",
   sqlite = "sluice.jobs.sqlite",
   redis = "sluice.jobs.redis",
+  rediss = "sluice.jobs.redis",
   unix = "sluice.jobs.redis",
 }
 

@@ -24,6 +24,9 @@ struct reader {
   char *command;       /* being copied */
 };
 
+#if defined(__GNUC__)
+__attribute__((visibility("default")))
+#endif
 int luaopen_sluice_native_hiredis(lua_State *L);
 
 static struct reader *check_reader(lua_State *L) {

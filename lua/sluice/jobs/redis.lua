@@ -10,6 +10,7 @@
 --
 -- Internal to sluice.jobs. The methods are those of an engine.
 
+local address = require "sluice.jobs.redis.address"
 local connection = require "sluice.jobs.redis.connection"
 local keeper = require "sluice.jobs.redis.keeper"
 local scripts = require "sluice.jobs.redis.scripts"
@@ -34,9 +35,10 @@ local function open_main(self)
   if self.closed then return nil, "closed" end
   local main = self.main
   if main and main:alive() then return main end
-  local message
-  self.main, message = connection.connect(self.address, self.reply_time)
-  if not self.main then return nil, message end
+  local message, code
+  self.main, message, code =
+    connection.connect(self.address, self.reply_time)
+  if not self.main then return nil, message, code end
   message = server.check(self.main, self.warned)
   if not message then return self.main end
   self.main:close()
@@ -446,27 +448,30 @@ local function random_name()
 end
 
 --- Opens the engine.
--- @param address `host` and `port`, or `path`; `user`, `password`,
--- `database`, `tls`
+-- @param rest of the URL: `//USER:PASSWORD@HOST:PORT/DATABASE`, or the path of
+-- a Unix socket
 -- @param options `patience`: seconds that a call goes on trying (5);
 -- `reply_time`: seconds that a reply may take (5)
+-- @param url whole
 -- @return an engine; or nil, message, code
 -- Waits.
-local function open(address, options)
-  local ok, message = sluice.pcall(require, "sluice.native.hiredis")
-  if not ok then
+local function open(rest, options, url)
+  local where, message = address.parse(rest, url:match("^%a+"):lower())
+  if not where then
+    return nil, ("'%s': %s"):format(url, message), "EINVAL"
+  end
+  if not sluice.pcall(require, "sluice.native.hiredis") then
     return nil, "Redis is not built in: sluice was built without hiredis",
       "ENOTSUP"
   end
   local self = setmetatable({
-    address = address, patience = options.patience or 5,
+    address = where, patience = options.patience or 5,
     reply_time = options.reply_time or 5, opening = sluice.Lock(),
     shas = {}, calls = 0, name = random_name(), offset = 0, warned = {},
     waiters = {}, blocked = setmetatable({}, { __mode = "k" }),
   }, Engine)
-  local main
-  main, message = open_main(self)
-  if not main then return nil, message, "EUNAVAILABLE" end
+  local main, why, code = open_main(self)
+  if not main then return nil, why, code or "EUNAVAILABLE" end
   return self
 end
 

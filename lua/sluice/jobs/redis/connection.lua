@@ -160,7 +160,7 @@ local function greet(self, address)
       message = check(self:call("AUTH", address.password))
     end
   end
-  if not message and address.database then
+  if not message and address.database ~= 0 then
     message = check(self:call("SELECT", address.database))
   end
   return message
@@ -170,18 +170,19 @@ end
 -- @param address `path`, or `host` and `port`, `tls`; `user`, `password`,
 -- `database`
 -- @param seconds for connecting, and for each reply
--- @return a connection; or nil, message
+-- @return a connection; or nil, message, perhaps a code
 -- Waits.
 local function connect(address, seconds)
   local hiredis = require "sluice.native.hiredis"
   local options = { timeout = seconds, tls = address.tls }
-  local stream, message
+  local stream, message, code
   if address.path then
-    stream, message = net.connect_unix(address.path, options)
+    stream, message, code = net.connect_unix(address.path, options)
   else
-    stream, message = net.connect(address.host, address.port, options)
+    stream, message, code =
+      net.connect(address.host, address.port, options)
   end
-  if not stream then return nil, message end
+  if not stream then return nil, message, code end
   local self = setmetatable({
     stream = stream, parser = hiredis.Reader(), reply_time = seconds,
     pending = {}, first = 1, last = 0, out = {}, reading = false,
