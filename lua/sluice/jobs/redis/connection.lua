@@ -14,6 +14,8 @@
 local net = require "sluice.net"
 local sluice = require "sluice"
 
+local STALE = 0.01 -- seconds without a command
+
 local Connection = {}
 Connection.__index = Connection
 
@@ -103,7 +105,19 @@ local function queue(self, command)
   return slot
 end
 
+-- A connection that was not used for a while may have ended meanwhile: found
+-- out before the command is sent, it is certain that it was not executed.
+local function probe(self)
+  local now = sluice.time()
+  local stale = self.last < self.first and now - self.used > STALE
+  self.used = now
+  if not stale or self.reading then return end
+  local data, why = self.stream:read(nil, 0)
+  if data or why ~= "timeout" then drop(self, why) end
+end
+
 local function call(self, seconds, ...)
+  if not self.lost then probe(self) end
   if self.lost then return nil, self.lost, false end
   local slot = queue(self, self.parser:format(...))
   local reply, why = await(self, slot, sluice.time() + seconds)
@@ -186,6 +200,7 @@ local function connect(address, seconds)
   local self = setmetatable({
     stream = stream, parser = hiredis.Reader(), reply_time = seconds,
     pending = {}, first = 1, last = 0, out = {}, reading = false,
+    used = sluice.time(),
   }, Connection)
   message = greet(self, address)
   if not message then return self end
