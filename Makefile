@@ -14,7 +14,7 @@ VALGRIND_SPECS ?= $(CORE_SPECS:%=spec/%_spec.lua)
 .NOTPARALLEL:
 MAKEFLAGS += --no-print-directory
 .PHONY: help setup setup-test setup-dev demo build install test test-c test-lua \
-  test-rock bench asan gcstress valgrind lint format-check docs clean
+  test-rock test-bare bench asan fuzz gcstress valgrind lint format-check docs clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | \
@@ -39,7 +39,7 @@ build: ## compile the C modules into build/release
 install: build ## install under PREFIX (/usr/local); honours DESTDIR
 	cmake --install build/release --prefix "$(PREFIX)"
 
-test: setup-test test-c test-lua test-rock ## everything that must pass
+test: setup-test test-c test-lua test-rock test-bare ## everything that must pass
 
 test-c: build ## the C tests of the rooms that are pure C
 	@cmake --build --preset release --parallel
@@ -51,7 +51,10 @@ test-lua: build ## the specs; make test-lua SPECS=spec/queue_spec.lua
 test-rock: ## luarocks make into an empty tree, and require it there
 	tools/test_rockspec.sh
 
-bench: ## measure against raw C, asyncio, cqueues and Go
+test-bare: ## build without the optional libraries, and say what is missing
+	tools/test_bare.sh
+
+bench: ## measure against raw C, other libraries, other servers
 	@tools/setup.sh --bench
 	@$(MAKE) build
 	bench/run.sh
@@ -62,6 +65,11 @@ asan: ## C tests and specs under address, leak and undefined sanitizers
 	@cmake --build --preset asan --parallel
 	ctest --preset asan
 	tools/asan.sh tools/busted.sh $(SPECS)
+
+SECONDS ?= 60
+
+fuzz: ## fuzz the path of HTTP input (clang); make fuzz SECONDS=600
+	tests/fuzz/run.sh $(SECONDS)
 
 gcstress: build ## the specs with a collector that runs all the time
 	SLUICE_GC=aggressive tools/busted.sh $(SPECS)

@@ -51,6 +51,10 @@ function machine.servers()
     "aiohttp: " .. package_version("python3-aiohttp") .. ", uvloop "
       .. package_version("python3-uvloop") .. ", " .. python_version(),
     "libuv: " .. first_line("pkg-config --modversion libuv"),
+    "nginx: " .. package_version("nginx") .. ", its Lua module "
+      .. package_version("libnginx-mod-http-lua"),
+    "Go: " .. first_line("go version") .. ", GOMAXPROCS=1",
+    "node: " .. first_line("node --version"),
     "wrk: " .. package_version("wrk"),
   }
 end

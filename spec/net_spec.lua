@@ -69,11 +69,6 @@ describe("net.connect", function()
     assert.matches("^EAI_", code)
   end)
 
-  it("returns that TLS is not built in", function()
-    assert.same({ nil, "TLS is not built in", "ENOTSUP", n = 3 },
-      table.pack(net.connect("localhost", 443, { tls = true })))
-  end)
-
   really("gives up at its timeout", function()
     local listener <close> = sockets.deaf_listener()
     local stream, message, code =

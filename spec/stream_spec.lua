@@ -93,7 +93,9 @@ describe("stream:read", function()
     assert.equal("kept", a:read())
   end)
 
-  it("returns that the peer was reset", function(a, b)
+  -- TLS says goodbye instead, and swallows what was not read.
+  local plain_it = sockets.is_plain and it or function() end
+  plain_it("returns that the peer was reset", function(a, b)
     sockets.reset(b, a)
     assert.same({ nil, "connection reset by peer", "ECONNRESET", n = 3 },
       table.pack(a:read()))

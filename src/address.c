@@ -4,73 +4,77 @@
 #include "address.h"
 
 #include <errno.h>
+#include <net/if.h>
+#include <netdb.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
+enum { NAME_SIZE = 256 }; /* a longer name is none; libuv's own bound */
+
 /* -- pushing -- */
 
-static int push_inet(lua_State *L, const struct sockaddr_storage *address) {
-  char host[INET6_ADDRSTRLEN];
-  int port;
-  if (address->ss_family == AF_INET) {
-    const struct sockaddr_in *in = (const void *)address;
-    uv_ip4_name(in, host, sizeof host);
-    port = ntohs(in->sin_port);
-  } else {
-    const struct sockaddr_in6 *in = (const void *)address;
-    uv_ip6_name(in, host, sizeof host);
-    port = ntohs(in->sin6_port);
-  }
+/* The host as text. A link-local address is of use only with the name of its
+   link. */
+static int name_host(const struct sockaddr_storage *address, socklen_t len,
+                     char *host, size_t size) {
+  const struct sockaddr_in6 *in6 = (const void *)address;
+  if (address->ss_family == AF_INET)
+    return uv_ip4_name((const void *)address, host, size);
+  if (in6->sin6_scope_id == 0) return uv_ip6_name(in6, host, size);
+  return getnameinfo((const void *)address, len, host, (socklen_t)size, NULL,
+                     0, NI_NUMERICHOST) == 0
+             ? 0
+             : UV_EAI_FAIL;
+}
+
+static int push_inet(lua_State *L, const struct sockaddr_storage *address,
+                     socklen_t len) {
+  char host[INET6_ADDRSTRLEN + IF_NAMESIZE];
+  const struct sockaddr_in *in = (const void *)address;
+  int error = name_host(address, len, host, sizeof host);
+  if (error < 0) return sl_fail_uv(L, error);
   lua_pushstring(L, host);
-  lua_pushinteger(L, port);
+  lua_pushinteger(L, ntohs(in->sin_port)); /* where sin6_port is, too */
   return 2;
 }
 
-static int push_tcp(lua_State *L, uv_tcp_t *tcp, enum sl_address_end end) {
-  struct sockaddr_storage address;
-  int len = (int)sizeof address, error;
-  if (end == SL_PEER_ADDRESS)
-    error = uv_tcp_getpeername(tcp, (struct sockaddr *)&address, &len);
-  else
-    error = uv_tcp_getsockname(tcp, (struct sockaddr *)&address, &len);
-  return error < 0 ? sl_fail_uv(L, error) : push_inet(L, &address);
-}
-
-/* Not by libuv, which reads a name that is not there when the peer has none. */
-static int push_pipe(lua_State *L, uv_pipe_t *pipe,
-                     enum sl_address_end end) {
-  struct sockaddr_un address;
-  struct sockaddr *any = (struct sockaddr *)&address;
-  socklen_t len = sizeof address;
-  size_t head = offsetof(struct sockaddr_un, sun_path), n;
-  uv_os_fd_t fd;
-  int error = uv_fileno((uv_handle_t *)pipe, &fd);
-  if (error < 0) return sl_fail_uv(L, error);
-  memset(&address, 0, sizeof address);
-  error = end == SL_PEER_ADDRESS ? getpeername(fd, any, &len)
-                                 : getsockname(fd, any, &len);
-  if (error < 0) return sl_fail_uv(L, uv_translate_sys_error(errno));
-  n = len > head ? len - head : 0;
-  if (n > sizeof address.sun_path) n = sizeof address.sun_path;
-  /* A path ends at its zero; a name of Linux that is no path begins so. */
-  if (n > 0 && address.sun_path[0] != 0) n = strnlen(address.sun_path, n);
-  lua_pushlstring(L, address.sun_path, n);
+/* A path ends at its zero; a name of Linux that is no path begins so. */
+static int push_path(lua_State *L, const struct sockaddr_un *address,
+                     socklen_t len) {
+  size_t head = offsetof(struct sockaddr_un, sun_path);
+  size_t n = len > head ? len - head : 0;
+  if (n > sizeof address->sun_path) n = sizeof address->sun_path;
+  if (n > 0 && address->sun_path[0] != 0)
+    n = strnlen(address->sun_path, n);
+  lua_pushlstring(L, address->sun_path, n);
   return 1;
 }
 
-int sl_address_push(lua_State *L, struct sl_handle *handle,
+/* Not by libuv, which reads a path that is not there when the peer has
+   none. */
+int sl_address_push(lua_State *L, const struct sl_handle *handle,
                     enum sl_address_end end) {
-  if (handle->uv.any.type == UV_NAMED_PIPE)
-    return push_pipe(L, &handle->uv.pipe, end);
-  return push_tcp(L, &handle->uv.tcp, end);
+  struct sockaddr_storage address;
+  socklen_t len = sizeof address;
+  uv_os_fd_t fd;
+  int error = uv_fileno(&handle->uv.any, &fd);
+  if (error < 0) return sl_fail_uv(L, error);
+  memset(&address, 0, sizeof address);
+  error = end == SL_PEER_ADDRESS
+              ? getpeername(fd, (struct sockaddr *)&address, &len)
+              : getsockname(fd, (struct sockaddr *)&address, &len);
+  if (error < 0) return sl_fail_uv(L, uv_translate_sys_error(errno));
+  if (address.ss_family == AF_UNIX)
+    return push_path(L, (const void *)&address, len);
+  return push_inet(L, &address, len);
 }
 
 /* -- kept in strings -- */
 
-static size_t size_of(const struct sockaddr *address) {
+size_t sl_address_size(const struct sockaddr *address) {
   return address->sa_family == AF_INET6 ? sizeof(struct sockaddr_in6)
                                         : sizeof(struct sockaddr_in);
 }
@@ -79,13 +83,13 @@ const struct sockaddr *sl_address_check(lua_State *L, int arg) {
   size_t len;
   const char *s = luaL_checklstring(L, arg, &len);
   const struct sockaddr *address = (const void *)s;
-  if (len < sizeof(struct sockaddr_in) || len != size_of(address))
+  if (len < sizeof(struct sockaddr_in) || len != sl_address_size(address))
     luaL_argerror(L, arg, "not an address");
   return address;
 }
 
 static void push_address(lua_State *L, const struct sockaddr *address) {
-  lua_pushlstring(L, (const char *)address, size_of(address));
+  lua_pushlstring(L, (const char *)address, sl_address_size(address));
 }
 
 /* Pushes a list of one address if the host is a numeric one. */
@@ -101,6 +105,13 @@ static bool push_numeric(lua_State *L, const char *host, int port) {
   push_address(L, address);
   lua_rawseti(L, -2, 1);
   return true;
+}
+
+int sl_address_check_path(const char *path, size_t len) {
+  if (len >= sizeof(((struct sockaddr_un *)0)->sun_path))
+    return UV_ENAMETOOLONG;
+  if (len == 0 || memchr(path, 0, len) != NULL) return UV_EINVAL;
+  return 0;
 }
 
 /* -- looking names up -- */
@@ -172,7 +183,8 @@ static int collect_lookup(lua_State *L) {
   struct lookup *lookup = *box;
   *box = NULL;
   if (lookup == NULL) return 0;
-  sl_link_init(&lookup->waiters);
+  /* When the state is closed its task may still be parked here. */
+  while (!sl_list_empty(&lookup->waiters)) sl_list_pop(&lookup->waiters);
   lookup->orphan = true;
   if (lookup->done) free_lookup(lookup);
   return 0;
@@ -201,36 +213,82 @@ static struct lookup *new_lookup(lua_State *L, struct sl_loop *loop) {
   return lookup;
 }
 
+/* nil, message, code: no name server needs to be asked. */
+static int fail_name(lua_State *L) {
+  lua_pushnil(L);
+  lua_pushliteral(L, "not a host name");
+  lua_pushliteral(L, "EINVAL");
+  return 3;
+}
+
+static bool may_be_name(const char *host, size_t len) {
+  return len > 0 && len < NAME_SIZE && memchr(host, 0, len) == NULL;
+}
+
+/* Starts a look-up whose box this pushes. Returns an error of libuv. */
+static int start_lookup(lua_State *L, struct sl_loop *loop, const char *host,
+                        int port) {
+  struct lookup **box = push_lookup_box(L);
+  struct lookup *lookup = new_lookup(L, loop);
+  struct addrinfo hints;
+  char service[8];
+  int error;
+  memset(&hints, 0, sizeof hints);
+  hints.ai_socktype = SOCK_STREAM;
+  snprintf(service, sizeof service, "%d", port);
+  error = uv_getaddrinfo(&loop->uv, &lookup->request, on_resolved, host,
+                         service, &hints);
+  if (error < 0)
+    free_lookup(lookup);
+  else
+    *box = lookup;
+  return error;
+}
+
 /* resolve(host, port): a list of addresses, or nil, message, code. Waits if
    the host is a name. */
 static int resolve(lua_State *L) {
   struct sl_loop *loop = sl_loop_of(L);
-  const char *host = luaL_checkstring(L, 1);
+  size_t len;
+  const char *host = luaL_checklstring(L, 1, &len);
   int port = (int)luaL_checkinteger(L, 2), error;
   struct sl_task *task = sl_wait_enter(L, loop);
-  struct addrinfo hints;
-  struct lookup **box, *lookup;
-  char service[8];
+  struct lookup *lookup;
   if (sl_wait_must_pause(task)) return sl_wait_pause_k(L, task, resolve);
+  if (!may_be_name(host, len)) return fail_name(L);
   if (push_numeric(L, host, port)) return 1;
-  memset(&hints, 0, sizeof hints);
-  hints.ai_socktype = SOCK_STREAM;
-  snprintf(service, sizeof service, "%d", port);
-  box = push_lookup_box(L);
-  lookup = new_lookup(L, loop);
-  error = uv_getaddrinfo(&loop->uv, &lookup->request, on_resolved, host,
-                         service, &hints);
-  if (error < 0) {
-    free_lookup(lookup);
-    return sl_fail_uv(L, error);
-  }
-  *box = lookup;
+  error = start_lookup(L, loop, host, port);
+  if (error == UV_EINVAL) return fail_name(L); /* it is no UTF-8, say */
+  if (error < 0) return sl_fail_uv(L, error);
+  lookup = *(struct lookup **)lua_touserdata(L, -1);
   return sl_wait_park_k(L, task, &lookup->waiters, &lookup_kind, lookup,
                         SL_NEVER, k_resolve);
 }
 
+/* set_port(address, port): the address with another port. */
+static int set_port(lua_State *L) {
+  const struct sockaddr *address = sl_address_check(L, 1);
+  struct sockaddr_storage changed;
+  struct sockaddr_in *in = (struct sockaddr_in *)&changed;
+  memcpy(&changed, address, sl_address_size(address));
+  in->sin_port = htons((uint16_t)luaL_checkinteger(L, 2)); /* as sin6_port */
+  push_address(L, (struct sockaddr *)&changed);
+  return 1;
+}
+
+/* family(address): 4 or 6. */
+static int family(lua_State *L) {
+  const struct sockaddr *address = sl_address_check(L, 1);
+  lua_pushinteger(L, address->sa_family == AF_INET6 ? 6 : 4);
+  return 1;
+}
+
 void sl_address_open(lua_State *L, struct sl_loop *loop) {
-  static const luaL_Reg functions[] = {{"resolve", resolve}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+      {"resolve", resolve},
+      {"set_port", set_port},
+      {"family", family},
+      {NULL, NULL}};
   lua_createtable(L, 0, 1);
   lua_pushcfunction(L, collect_lookup);
   lua_setfield(L, -2, "__gc");

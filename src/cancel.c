@@ -7,7 +7,8 @@
 static const char errors_key; /* registry: the list of the usual errors */
 
 static const char *const reasons[SL_NREASONS] = {
-    NULL, "timeout", "interrupted", "another task failed", "main has ended"};
+    NULL, "timeout", "interrupted", "another task failed", "main has ended",
+    "client gone"};
 
 /* Makes a cancellation of the reason on the top, which it replaces. */
 static void make(lua_State *L) {

@@ -22,6 +22,7 @@ enum sl_reason {
   SL_FOR_INTERRUPT,
   SL_FOR_SIBLING,
   SL_FOR_RUN_END,
+  SL_FOR_CLIENT_GONE,
   SL_NREASONS
 };
 

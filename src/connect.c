@@ -3,13 +3,12 @@
 */
 #include "connect.h"
 
-#include <sys/un.h>
-
 #include "address.h"
 
 static void on_connected(uv_connect_t *request, int status) {
   struct sl_stream *stream =
       (struct sl_stream *)sl_handle_of(request->handle);
+  stream->handle.loop->nremote--;
   stream->connected = status;
   if (!sl_list_empty(&stream->connectors))
     sl_task_wake(sl_task_of(stream->connectors.next), SL_WOKEN);
@@ -60,8 +59,10 @@ static int fail_early(lua_State *L, struct sl_loop *loop,
   return sl_fail_uv(L, error);
 }
 
+/* A connect is in flight. */
 static int park(lua_State *L, struct sl_stream *stream,
                 struct sl_task *task) {
+  stream->handle.loop->nremote++;
   return sl_wait_park_k(L, task, &stream->connectors, &connect_kind, stream,
                         SL_NEVER, k_connect);
 }
@@ -82,8 +83,9 @@ static int connect_tcp(lua_State *L) {
   if (error < 0) return fail_early(L, loop, stream, error);
   sl_handle_opened(&stream->handle);
   sl_stream_fill_box(box, stream);
-  error = uv_tcp_connect(&stream->connect, tcp, address, on_connected);
-  if (error == 0) error = uv_tcp_nodelay(tcp, 1);
+  uv_tcp_nodelay(tcp, 1); /* the socket is made by what follows */
+  error = uv_tcp_connect(&stream->request.connect, tcp, address,
+                         on_connected);
   if (error == 0) return park(L, stream, task);
   sl_stream_close(stream, SL_CLOSE_NOW);
   return sl_fail_uv(L, error);
@@ -97,17 +99,16 @@ static int connect_unix(lua_State *L) {
   struct sl_task *task = sl_wait_enter(L, loop);
   struct sl_stream *stream;
   struct sl_box *box;
-  int error;
+  int error = sl_address_check_path(path, len);
   if (sl_wait_must_pause(task))
     return sl_wait_pause_k(L, task, connect_unix);
-  if (len >= sizeof ((struct sockaddr_un *)0)->sun_path)
-    return sl_fail_uv(L, UV_ENAMETOOLONG);
+  if (error < 0) return sl_fail_uv(L, error);
   stream = push_stream(L, loop, &box);
   error = uv_pipe_init(&loop->uv, &stream->handle.uv.pipe, 0);
   if (error < 0) return fail_early(L, loop, stream, error);
   sl_handle_opened(&stream->handle);
   sl_stream_fill_box(box, stream);
-  uv_pipe_connect(&stream->connect, &stream->handle.uv.pipe, path,
+  uv_pipe_connect(&stream->request.connect, &stream->handle.uv.pipe, path,
                   on_connected);
   return park(L, stream, task);
 }

@@ -46,8 +46,10 @@ struct sl_handle {
     uv_stream_t stream;
     uv_tcp_t tcp;
     uv_pipe_t pipe;
+    uv_poll_t poll;
     uv_prepare_t prepare;
     uv_async_t async;
+    uv_timer_t timer;
   } uv;
 };
 

@@ -188,7 +188,8 @@ static void check_asked(lua_State *L, const struct sl_http_conn *conn) {
    made; pushes its status. */
 static bool refuse_instead(lua_State *L, struct sl_http_conn *conn,
                            struct sl_stream *stream) {
-  if (stream != NULL && conn->refused == 0) return false;
+  if (stream != NULL && !sl_http_broken(stream) && conn->refused == 0)
+    return false;
   conn->state = SL_HTTP_ANSWERED;
   conn->closing = true;
   if (stream != NULL && conn->refused > 0)

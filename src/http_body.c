@@ -89,11 +89,18 @@ static int k_body(lua_State *L, int status, lua_KContext ctx) {
   return collect(L, conn, task);
 }
 
+/* Nothing of the body is to come, but perhaps the client's end. */
+static void await_end(struct sl_stream *stream) {
+  if (stream->in.len < SL_STREAM_HIGH) sl_stream_listen(stream);
+}
+
 /* Pushes what is whole: what was collected, or the rest of what was
    streamed. */
-static int push_whole(lua_State *L, struct sl_http_conn *conn) {
+static int push_whole(lua_State *L, struct sl_http_conn *conn,
+                      struct sl_stream *stream) {
   struct sl_bytes *body =
       conn->parser.stream ? &conn->piece : &conn->parser.body;
+  await_end(stream);
   lua_pushlstring(L, body->data, body->len);
   if (conn->parser.stream) sl_bytes_clear(body);
   return 1;
@@ -107,7 +114,7 @@ static int collect(lua_State *L, struct sl_http_conn *conn,
   for (;;) {
     enum sl_http_event event = sl_http_conn_feed(conn, stream, true);
     if (event == SL_HTTP_BODY) continue;
-    if (event == SL_HTTP_MESSAGE) return push_whole(L, conn);
+    if (event == SL_HTTP_MESSAGE) return push_whole(L, conn, stream);
     if (event == SL_HTTP_ERROR || stream->end != 0)
       return push_event(L, conn, stream, event);
     return park(L, conn, stream, task, k_body);
@@ -153,7 +160,10 @@ static int read_piece(lua_State *L, struct sl_http_conn *conn,
   while (conn->piece.len == 0) {
     enum sl_http_event event = sl_http_conn_feed(conn, stream, true);
     if (event == SL_HTTP_BODY) continue;
-    if (event == SL_HTTP_MESSAGE) return sl_fail(L, "eof");
+    if (event == SL_HTTP_MESSAGE) {
+      await_end(stream);
+      return sl_fail(L, "eof");
+    }
     if (event == SL_HTTP_ERROR || stream->end != 0)
       return push_event(L, conn, stream, event);
     return park(L, conn, stream, task, k_read);

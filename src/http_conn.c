@@ -10,12 +10,13 @@
 #include "http_text.h"
 #include "net.h"
 
-enum { FLUSH_AT = 32768 /* queued bytes of answers that go out early */ };
+enum {
+  FLUSH_AT = 32768,   /* queued bytes of answers that go out early */
+  REST_NS = 250000000 /* without a request: the connection rests */
+};
 
 const struct sl_class sl_http_conn_class = {"sluice.http.Connection",
                                             sizeof(struct sl_http_conn)};
-const struct sl_class sl_http_settings_class = {
-    "sluice.http.Settings", sizeof(struct sl_http_settings)};
 
 /* -- the deadline -- */
 
@@ -31,13 +32,19 @@ static void on_due(struct sl_deadline *deadline) {
   struct sl_http_conn *conn =
       sl_container(deadline, struct sl_http_conn, deadline);
   struct sl_stream *stream = sl_http_stream_of(conn);
-  if (conn->due_ns == SL_NEVER || stream == NULL) return;
+  if (conn->due_ns == SL_NEVER) return;
+  if (stream == NULL) {
+    if (conn->resting) sl_http_conn_rouse(conn);
+    return;
+  }
   if (!sl_list_empty(&stream->writers) && progressed(conn, stream))
     conn->due_ns =
         sl_clock_after(conn->loop->now_ns, conn->settings->write_ns);
   if (conn->due_ns > conn->loop->now_ns) {
     conn->armed_ns = conn->due_ns;
     sl_clock_arm(conn->loop, deadline, conn->due_ns);
+  } else if (conn->resting) {
+    sl_http_conn_rouse(conn);
   } else if (!sl_list_empty(&stream->readers)) {
     sl_task_wake(sl_task_of(stream->readers.next), SL_TIMED_OUT);
   } else if (!sl_list_empty(&stream->writers)) {
@@ -45,7 +52,8 @@ static void on_due(struct sl_deadline *deadline) {
   }
 }
 
-static void set_due(struct sl_http_conn *conn, uint64_t due_ns) {
+void sl_http_conn_set_due(struct sl_http_conn *conn,
+                          uint64_t due_ns) {
   conn->due_ns = due_ns;
   if (sl_deadline_armed(&conn->deadline)) {
     if (conn->armed_ns <= due_ns) return;
@@ -63,7 +71,7 @@ int sl_http_conn_park_k(lua_State *L, struct sl_http_conn *conn,
                         struct sl_stream *stream, struct sl_task *task,
                         uint64_t due_ns, lua_KFunction k) {
   sl_stream_flush(stream);
-  set_due(conn, due_ns);
+  sl_http_conn_set_due(conn, due_ns);
   return sl_stream_park_reader_k(L, stream, task, stream->in.len + 1,
                                  &read_kind, SL_NEVER, k);
 }
@@ -72,8 +80,8 @@ int sl_http_conn_drain_k(lua_State *L, struct sl_http_conn *conn,
                          struct sl_stream *stream, struct sl_task *task,
                          lua_KFunction k) {
   conn->unwritten = sl_stream_unwritten(stream);
-  set_due(conn, sl_clock_after(sl_loop_now(conn->loop),
-                               conn->settings->write_ns));
+  sl_http_conn_set_due(conn, sl_clock_after(sl_loop_now(conn->loop),
+                                            conn->settings->write_ns));
   return sl_stream_park_writer_k(L, stream, task, SL_NEVER, k);
 }
 
@@ -173,6 +181,7 @@ static int push_request(lua_State *L, struct sl_http_conn *conn,
   else
     lua_pushnil(L);
   conn->state = SL_HTTP_ASKED;
+  conn->idle_due_ns = 0;
   conn->head_due_ns = 0;
   conn->body_due_ns = 0;
   conn->told_continue = false;
@@ -193,8 +202,12 @@ static uint64_t request_due(struct sl_http_conn *conn) {
   uint64_t now_ns = sl_loop_now(conn->loop);
   if (conn->state == SL_HTTP_ANSWERED)
     return sl_clock_after(now_ns, settings->body_ns);
-  if (sl_http_idle(&conn->parser))
-    return sl_clock_after(now_ns, settings->idle_ns);
+  if (sl_http_idle(&conn->parser)) {
+    if (conn->idle_due_ns == 0)
+      conn->idle_due_ns = sl_clock_after(now_ns, settings->idle_ns);
+    if (conn->idle_due_ns - now_ns <= REST_NS) return conn->idle_due_ns;
+    return now_ns + REST_NS;
+  }
   if (conn->head_due_ns == 0)
     conn->head_due_ns = sl_clock_after(now_ns, settings->head_ns);
   return conn->head_due_ns;
@@ -202,6 +215,19 @@ static uint64_t request_due(struct sl_http_conn *conn) {
 
 static int advance(lua_State *L, struct sl_http_conn *conn,
                    struct sl_task *task);
+
+static bool was_idle_too_long(const struct sl_http_conn *conn) {
+  return conn->idle_due_ns != 0 && conn->idle_due_ns <= conn->loop->now_ns;
+}
+
+/* No request has come for a while: it is over, or may rest. */
+static int push_idle(lua_State *L, struct sl_http_conn *conn,
+                     const struct sl_stream *stream) {
+  if (was_idle_too_long(conn) || sl_stream_unwritten(stream) > 0)
+    return push_over(L, conn, 0, NULL);
+  lua_pushboolean(L, 0);
+  return 1;
+}
 
 static int k_next(lua_State *L, int status, lua_KContext ctx) {
   struct sl_task *task = (struct sl_task *)ctx;
@@ -213,9 +239,9 @@ static int k_next(lua_State *L, int status, lua_KContext ctx) {
   stream = sl_http_stream_of(conn);
   if (stream != NULL && sl_stream_above(stream))
     sl_stream_close(stream, SL_CLOSE_NOW); /* it does not read */
-  if (stream == NULL || conn->state == SL_HTTP_ANSWERED ||
-      sl_http_idle(&conn->parser))
+  if (stream == NULL || conn->state == SL_HTTP_ANSWERED)
     return push_over(L, conn, 0, NULL);
+  if (sl_http_idle(&conn->parser)) return push_idle(L, conn, stream);
   return refuse(L, conn, stream, 408, "the head did not come in time");
 }
 
@@ -225,7 +251,7 @@ static int advance(lua_State *L, struct sl_http_conn *conn,
   struct sl_http_parser *parser = &conn->parser;
   for (;;) {
     struct sl_stream *stream = sl_http_stream_of(conn);
-    if (stream == NULL || stream->broken != 0)
+    if (stream == NULL || sl_http_broken(stream))
       return push_over(L, conn, 0, NULL);
     if (sl_stream_above(stream))
       return sl_http_conn_drain_k(L, conn, stream, task, k_next);
@@ -245,6 +271,8 @@ static int advance(lua_State *L, struct sl_http_conn *conn,
       case SL_HTTP_NEED_MORE:
         if (stream->end != 0 || (conn->stopping && sl_http_idle(parser)))
           return push_over(L, conn, 0, NULL);
+        if (sl_http_idle(parser) && was_idle_too_long(conn))
+          return push_over(L, conn, 0, NULL);
         return sl_http_conn_park_k(L, conn, stream, task, request_due(conn),
                                    k_next);
     }
@@ -252,8 +280,9 @@ static int advance(lua_State *L, struct sl_http_conn *conn,
 }
 
 /* conn:next(): waits for a request. Returns its method, path, head, query
-   and the path as it was sent; nil when there is no more; nil, status,
-   reason when one was refused. */
+   and the path as it was sent; false when none has come for a while and the
+   connection may rest; nil when there is no more; nil, status, reason when
+   one was refused. */
 static int next_request(lua_State *L) {
   struct sl_http_conn *conn = sl_http_conn_check(L);
   struct sl_task *task = sl_wait_enter(L, conn->loop);
@@ -261,8 +290,9 @@ static int next_request(lua_State *L) {
   if (sl_wait_must_pause(task))
     return sl_wait_pause_k(L, task, next_request);
   stream = sl_http_stream_of(conn);
-  if (stream == NULL || stream->broken != 0)
+  if (stream == NULL || sl_http_broken(stream))
     return push_over(L, conn, 0, NULL);
+  if (conn->task != task) sl_http_conn_watch(L, conn, stream, task);
   if (conn->state == SL_HTTP_ASKED || conn->state == SL_HTTP_SENDING)
     return luaL_error(L, "the request was not answered");
   if (conn->state == SL_HTTP_ANSWERED && !conn->parser.stream)
@@ -279,6 +309,7 @@ static int stop(lua_State *L) {
   struct sl_stream *stream = sl_http_stream_of(conn);
   conn->stopping = true;
   if (stream == NULL || conn->state != SL_HTTP_WAITING) return 0;
+  if (conn->resting) sl_http_conn_rouse(conn);
   if (sl_http_idle(&conn->parser) && !sl_list_empty(&stream->readers))
     sl_task_wake(sl_task_of(stream->readers.next), SL_WOKEN);
   return 0;
@@ -303,8 +334,15 @@ static void clear_due(struct sl_http_conn *conn) {
 }
 
 static void free_conn(struct sl_http_conn *conn) {
+  struct sl_stream *stream;
   if (!conn->reserved) return;
   conn->reserved = false;
+  stream = sl_http_stream_of(conn);
+  if (stream != NULL) {
+    stream->arrived = NULL;
+    stream->ended = NULL;
+  }
+  sl_link_unlink(&conn->rest);
   clear_due(conn);
   if (conn->loop->clock != NULL) sl_clock_release(conn->loop);
   sl_http_fini(&conn->parser);
@@ -345,75 +383,42 @@ static int new_conn(lua_State *L) {
   struct sl_http_settings *settings =
       sl_check(L, 2, &sl_http_settings_class);
   struct sl_memory memory = sl_memory_of(L);
-  struct sl_http_conn *conn = sl_object_new(L, &sl_http_conn_class, 2);
+  struct sl_http_conn *conn = sl_object_new(L, &sl_http_conn_class, 3);
   conn->loop = loop;
   conn->box = box;
   conn->settings = settings;
   conn->due_ns = SL_NEVER;
   sl_deadline_init(&conn->deadline, on_due);
+  sl_link_init(&conn->rest);
   sl_http_init(&conn->parser, &settings->limits, memory.alloc, memory.ud);
   sl_bytes_init(&conn->piece, memory.alloc, memory.ud);
   lua_pushvalue(L, 1);
-  lua_setiuservalue(L, -2, 1);
+  lua_setiuservalue(L, -2, SL_HTTP_STREAM);
   lua_pushvalue(L, 2);
-  lua_setiuservalue(L, -2, 2);
+  lua_setiuservalue(L, -2, SL_HTTP_SETTINGS);
   sl_clock_reserve(L, loop);
   conn->reserved = true;
   return 1;
 }
 
-/* -- settings -- */
-
-/* The number in field `name` of the table at 1, which has it. */
-static lua_Number number_field(lua_State *L, const char *name) {
-  lua_Number value;
-  lua_getfield(L, 1, name);
-  if (lua_type(L, -1) != LUA_TNUMBER)
-    luaL_error(L, "'%s' must be a number", name);
-  value = lua_tonumber(L, -1);
-  if (!(value >= 0)) luaL_error(L, "'%s' must not be negative", name);
-  lua_pop(L, 1);
-  return value;
-}
-
-static uint64_t time_field(lua_State *L, const char *name) {
-  return sl_seconds_ns(number_field(L, name));
-}
-
-static uint64_t size_field(lua_State *L, const char *name) {
-  lua_Number value = number_field(L, name);
-  return value < 9e18 ? (uint64_t)value : UINT64_MAX;
-}
-
-static size_t head_size_field(lua_State *L, const char *name) {
-  uint64_t size = size_field(L, name);
-  return size < UINT32_MAX ? (size_t)size : UINT32_MAX;
-}
-
-/* Settings{...}: every limit must be there. */
-static int new_settings(lua_State *L) {
-  struct sl_http_settings *settings;
-  luaL_checktype(L, 1, LUA_TTABLE);
-  settings = sl_object_new(L, &sl_http_settings_class, 0);
-  settings->limits.max_head = head_size_field(L, "max_head");
-  settings->limits.max_target = head_size_field(L, "max_target");
-  settings->limits.max_fields = (uint32_t)head_size_field(L, "max_fields");
-  settings->limits.max_body = size_field(L, "max_body");
-  settings->head_ns = time_field(L, "head_timeout");
-  settings->idle_ns = time_field(L, "idle_timeout");
-  settings->body_ns = time_field(L, "body_timeout");
-  settings->total_ns = time_field(L, "body_total_timeout");
-  settings->write_ns = time_field(L, "write_timeout");
+/* conn:stream(): the stream it took over. Never waits. */
+static int push_stream(lua_State *L) {
+  sl_http_conn_check(L);
+  lua_getiuservalue(L, 1, 1);
   return 1;
 }
 
 void sl_http_open(lua_State *L, struct sl_loop *loop) {
   static const luaL_Reg functions[] = {
-      {"Connection", new_conn}, {"Settings", new_settings}, {NULL, NULL}};
+      {"Connection", new_conn},
+      {"Settings", sl_http_settings_new},
+      {NULL, NULL}};
   static const luaL_Reg methods[] = {{"next", next_request},
                                      {"stop", stop},
                                      {"state", push_state},
                                      {"close", close_conn},
+                                     {"stream", push_stream},
+                                     {"rest", sl_http_conn_rest},
                                      {NULL, NULL}};
   static const luaL_Reg meta[] = {{"__close", close_conn},
                                   {"__gc", collect_conn},
@@ -423,9 +428,9 @@ void sl_http_open(lua_State *L, struct sl_loop *loop) {
   lua_getfield(L, -1, "__index");
   sl_setfuncs(L, loop, sl_http_body_methods);
   sl_setfuncs(L, loop, sl_http_answer_methods);
+  sl_setfuncs(L, loop, sl_http_gone_methods);
   lua_pop(L, 2);
-  sl_class_new(L, &sl_http_settings_class, loop, functions + 2, NULL);
-  lua_pop(L, 1);
+  sl_http_settings_open(L, loop);
   lua_newtable(L);
   sl_setfuncs(L, loop, functions);
   sl_setfuncs(L, loop, sl_http_functions);

@@ -13,6 +13,10 @@
 **      ▲                        └── start ─► SENDING ── finish ─┘ │
 **      └──────── next: what is left of the body was passed over ──┘
 **
+** A connection that waits for long rests: it has no task, and its buffers
+** are freed, so that ten thousand of them cost little. What arrives, or its
+** time being up, rouses it: a task is to serve it again (http_settings.c).
+**
 ** Owns the parser, and a deadline that is moved without touching the clock:
 ** it is armed early and looks when it fires. The stream's box and the
 ** settings are kept in the user values. Knows no routes.
@@ -24,9 +28,15 @@
 #include "http_response.h"
 #include "stream.h"
 
-/* What all connections of an application share. */
+/* What all connections of an application share, and those of them that no
+   task serves. Its user value is a table that keeps these. */
 struct sl_http_settings {
   const struct sl_class *class;
+  struct sl_loop *loop;
+  struct sl_link resting; /* without a request, and without a task */
+  struct sl_link roused;  /* of those, who need a task again */
+  struct sl_link waiters; /* parked until one was roused */
+  bool closed;            /* nobody will wait for them again */
   struct sl_http_limits limits;
   uint64_t head_ns;  /* from the first byte of a head to its last */
   uint64_t idle_ns;  /* without a request */
@@ -48,22 +58,30 @@ struct sl_http_conn {
   struct sl_loop *loop; /* a reference of it, while reserved */
   struct sl_box *box;   /* of the stream */
   struct sl_http_settings *settings;
+  struct sl_task *task; /* that serves it; NULL: none yet */
   struct sl_deadline deadline;
   uint64_t armed_ns;      /* when it fires, while it is armed */
   uint64_t due_ns;        /* when the wait is given up, SL_NEVER: not */
+  uint64_t idle_due_ns;   /* when it was idle too long, 0: not idle */
   uint64_t head_due_ns;   /* when the head must be whole, 0: no byte yet */
   uint64_t body_due_ns;   /* when the body must be whole, 0: not asked for */
   size_t unwritten;       /* bytes, when the wait for them began */
   struct sl_bytes piece;  /* of a streamed body, not yet read */
   uint8_t state;          /* enum sl_http_conn_state */
   uint8_t framing;        /* while SENDING: enum sl_http_framing */
+  struct sl_link rest;    /* among those who rest or were roused */
+  bool resting;           /* no task serves it */
   bool reserved;          /* the clock has room for the deadline */
   bool closing;           /* there is no next request */
   bool stopping;          /* the server is: answers say so */
   bool told_continue;
+  bool gone;              /* the client left before its answer */
   int refused;            /* status that the body was refused with, or 0 */
   struct sl_http_parser parser;
 };
+
+/* The user values that keep what it points at. */
+enum { SL_HTTP_STREAM = 1, SL_HTTP_SETTINGS, SL_HTTP_TASK };
 
 extern const struct sl_class sl_http_conn_class;
 extern const struct sl_class sl_http_settings_class;
@@ -71,10 +89,23 @@ extern const struct sl_class sl_http_settings_class;
 /* Makes the classes, and the module "sluice.core.http". */
 void sl_http_open(lua_State *L, struct sl_loop *loop);
 
-/* What http_body.c, http_answer.c and http_tables.c add to it. */
+/* What http_body.c, http_answer.c, http_gone.c and http_tables.c add. */
 extern const luaL_Reg sl_http_body_methods[];
 extern const luaL_Reg sl_http_answer_methods[];
+extern const luaL_Reg sl_http_gone_methods[];
 extern const luaL_Reg sl_http_functions[];
+
+void sl_http_settings_open(lua_State *L, struct sl_loop *loop);
+int sl_http_settings_new(lua_State *L);
+
+/* conn:rest() of scripts. */
+int sl_http_conn_rest(lua_State *L);
+
+/* A task is to serve a connection that rests. No Lua. */
+void sl_http_conn_rouse(struct sl_http_conn *conn);
+
+/* Has a wait given up at due_ns. */
+void sl_http_conn_set_due(struct sl_http_conn *conn, uint64_t due_ns);
 
 static inline struct sl_http_conn *sl_http_conn_check(lua_State *L) {
   return sl_check(L, 1, &sl_http_conn_class);
@@ -84,6 +115,11 @@ static inline struct sl_http_conn *sl_http_conn_check(lua_State *L) {
 static inline struct sl_stream *sl_http_stream_of(
     const struct sl_http_conn *conn) {
   return sl_stream_of(conn->box);
+}
+
+/* Whether nobody is there to take an answer. */
+static inline bool sl_http_broken(const struct sl_stream *stream) {
+  return stream->broken != 0 || (stream->end != 0 && stream->end != UV_EOF);
 }
 
 /* Feeds the parser with what has arrived. The piece of a streamed body is in
@@ -109,6 +145,14 @@ enum sl_wake sl_http_conn_outcome(lua_State *L, struct sl_http_conn *conn,
 /* Appends the answer to a request that is refused; there is no next one. */
 void sl_http_conn_refuse(struct sl_http_conn *conn, struct sl_stream *stream,
                          int status);
+
+/* Has the task, which serves the connection at 1, cancelled when the client
+   goes away while a request is in work. */
+void sl_http_conn_watch(lua_State *L, struct sl_http_conn *conn,
+                        struct sl_stream *stream, struct sl_task *task);
+/* No task serves it any more. */
+void sl_http_conn_unwatch(lua_State *L, struct sl_http_conn *conn,
+                          struct sl_stream *stream);
 
 /* The date of now. */
 const struct sl_http_date *sl_http_conn_date(struct sl_http_conn *conn);

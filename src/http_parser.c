@@ -219,14 +219,18 @@ static size_t line_begin(const struct sl_bytes *raw) {
 }
 
 /* Whether llhttp died in a target that is too long already; it only reports
-   those that end. */
+   those that end. An end of line ends one, too, though llhttp may go on: a
+   line without a version is no shorter when more has arrived. */
 static bool died_in_long_target(const struct sl_http_parser *parser) {
   const struct sl_bytes *raw = &parser->head.raw;
   if (parser->in_fields || raw->len == 0) return false;
   size_t at = line_begin(raw);
   while (at < raw->len && raw->data[at] != ' ') at++;
   while (at < raw->len && raw->data[at] == ' ') at++;
-  return raw->len - at > parser->limits.max_target;
+  size_t end = at;
+  while (end < raw->len && raw->data[end] != '\r' && raw->data[end] != '\n')
+    end++;
+  return end - at > parser->limits.max_target;
 }
 
 /* The status for an error that llhttp found itself. */

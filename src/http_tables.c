@@ -1,5 +1,6 @@
 /*
-** http_tables.c: tables that a script asks for: of headers, of a query.
+** http_tables.c: tables that a script asks for: of headers, of a query, of
+** cookies.
 **
 ** The one idea: a request keeps its head as one string, and the tables are
 ** made from it only when somebody looks, which most handlers never do. The
@@ -81,26 +82,75 @@ static void push_decoded(lua_State *L, const char *s, size_t len) {
   luaL_pushresultsize(&buffer, out);
 }
 
-/* pairs(s): a table of the pairs of a query or form; of equal names the
-   first counts. */
+/* The stack of pairs and cookies. */
+enum { PAIRS = 2, LISTS = 3 };
+
+/* Appends the value on the top to the list of its name, which lies below the
+   first value of that name. Pops the three. */
+static void repeat_pair(lua_State *L) {
+  if (lua_isnil(L, LISTS)) {
+    lua_newtable(L);
+    lua_replace(L, LISTS);
+  }
+  lua_pushvalue(L, -3);
+  if (lua_rawget(L, LISTS) == LUA_TNIL) { /* name, first, value, nil */
+    lua_pop(L, 1);
+    lua_createtable(L, 2, 0);
+    lua_pushvalue(L, -3);
+    lua_rawseti(L, -2, 1);
+    lua_pushvalue(L, -4);
+    lua_pushvalue(L, -2);
+    lua_rawset(L, LISTS);
+  }
+  lua_insert(L, -2);
+  lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
+  lua_pop(L, 3);
+}
+
+/* Adds the name and value on the top. Of equal names the first counts; all
+   their values are in the lists. */
+static void add_pair(lua_State *L) {
+  lua_pushvalue(L, -2);
+  if (lua_rawget(L, PAIRS) == LUA_TNIL) {
+    lua_pop(L, 1);
+    lua_rawset(L, PAIRS);
+  } else {
+    lua_insert(L, -2);
+    repeat_pair(L);
+  }
+}
+
+/* pairs(s): a table of the pairs of a query or form, and nil or a table of
+   lists: of all values of each name that is repeated. */
 static int decode_pairs(lua_State *L) {
   size_t len;
   const char *at = luaL_checklstring(L, 1, &len), *end = at + len;
   struct sl_http_pair pair;
   lua_settop(L, 1);
   lua_newtable(L);
+  lua_pushnil(L);
   while (sl_http_next_pair(&at, end, &pair)) {
     push_decoded(L, pair.name, pair.name_len);
-    lua_pushvalue(L, -1);
-    if (lua_rawget(L, 2) != LUA_TNIL) {
-      lua_pop(L, 2);
-      continue;
-    }
-    lua_pop(L, 1);
     push_decoded(L, pair.value, pair.value_len);
-    lua_rawset(L, 2);
+    add_pair(L);
   }
-  return 1;
+  return 2;
+}
+
+/* cookies(s): as pairs, of a Cookie field. */
+static int cookies(lua_State *L) {
+  size_t len;
+  const char *at = luaL_checklstring(L, 1, &len), *end = at + len;
+  struct sl_http_pair pair;
+  lua_settop(L, 1);
+  lua_newtable(L);
+  lua_pushnil(L);
+  while (sl_http_next_cookie(&at, end, &pair)) {
+    lua_pushlstring(L, pair.name, pair.name_len);
+    lua_pushlstring(L, pair.value, pair.value_len);
+    add_pair(L);
+  }
+  return 2;
 }
 
 /* decode(s): percent-encoding undone; nil if an escape is none. */
@@ -138,6 +188,7 @@ static int reason(lua_State *L) {
 
 const luaL_Reg sl_http_functions[] = {{"headers", headers},
                                       {"pairs", decode_pairs},
+                                      {"cookies", cookies},
                                       {"decode", decode},
                                       {"check_header", check_header},
                                       {"reason", reason},

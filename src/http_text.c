@@ -152,3 +152,38 @@ bool sl_http_next_pair(const char **at, const char *end,
   *at = stop;
   return true;
 }
+
+/* Cuts the blanks off both ends. */
+static void trim(const char **s, size_t *len) {
+  while (*len > 0 && is_blank(**s)) (*s)++, (*len)--;
+  while (*len > 0 && is_blank((*s)[*len - 1])) (*len)--;
+}
+
+/* The pair between s and stop; false if it has no name. */
+static bool read_cookie(const char *s, const char *stop,
+                        struct sl_http_pair *pair) {
+  const char *sign = memchr(s, '=', (size_t)(stop - s));
+  if (sign == NULL) return false;
+  pair->name = s;
+  pair->name_len = (size_t)(sign - s);
+  pair->value = sign + 1;
+  pair->value_len = (size_t)(stop - pair->value);
+  trim(&pair->name, &pair->name_len);
+  trim(&pair->value, &pair->value_len);
+  if (pair->value_len >= 2 && pair->value[0] == '"' &&
+      pair->value[pair->value_len - 1] == '"')
+    pair->value++, pair->value_len -= 2;
+  return pair->name_len > 0;
+}
+
+bool sl_http_next_cookie(const char **at, const char *end,
+                         struct sl_http_pair *pair) {
+  bool found = false;
+  while (!found && *at < end) {
+    const char *s = *at, *stop = memchr(s, ';', (size_t)(end - s));
+    if (stop == NULL) stop = end;
+    found = read_cookie(s, stop, pair);
+    *at = stop < end ? stop + 1 : end;
+  }
+  return found;
+}

@@ -1,6 +1,6 @@
 /*
 ** http_text.h: the small grammars of HTTP: tokens, field values, hosts,
-** comma lists, percent-encoding, queries.
+** comma lists, percent-encoding, queries, cookies.
 **
 ** The one idea: one table says of each byte in which of the grammars' sets
 ** it is, so that a check is a loop over a table and knows no locale.
@@ -63,5 +63,11 @@ struct sl_http_pair {
    end; *at is where to go on. */
 bool sl_http_next_pair(const char **at, const char *end,
                        struct sl_http_pair *pair);
+
+/* The next pair of a Cookie field, without the blanks and the quotes around
+   its value, which is not encoded. What has no name is passed over. False at
+   the end; *at is where to go on. */
+bool sl_http_next_cookie(const char **at, const char *end,
+                         struct sl_http_pair *pair);
 
 #endif

@@ -13,8 +13,15 @@
 
 enum {
   POLL_NS = 1000000,  /* while busy, ask the kernel at least this often */
-  GRACE_MS = 20       /* virtual time: how long idle handles may speak up */
+  /* Virtual time: how long handles that are idle, and peers that hold up a
+     connect or a write, may be silent before time moves. The kernel probes a
+     full peer every 200 ms. */
+  IDLE_GRACE_MS = 20,
+  PEER_GRACE_MS = 250
 };
+
+/* Virtual time: how long there may be bytes that wake nobody. */
+static const uint64_t MOST_NS = UINT64_C(1000000000);
 
 static void on_wake(uv_async_t *async) {
   (void)async; /* that the poll ended is all it is for */
@@ -84,34 +91,39 @@ static void on_grace(uv_timer_t *timer) { (void)timer; }
 
 static void on_grace_closed(uv_handle_t *handle) { free(handle); }
 
-/* Polls for at most GRACE_MS. */
-static void poll_briefly(struct sl_loop *loop) {
+/* Polls until somebody is ready, or nothing has happened for grace_ms. */
+static void poll_briefly(struct sl_loop *loop, uint64_t grace_ms) {
   uv_timer_t *timer = malloc(sizeof *timer);
+  uint64_t until_ns = uv_hrtime() + MOST_NS;
   if (timer == NULL) {
     poll(loop, UV_RUN_NOWAIT);
     return;
   }
   uv_timer_init(&loop->uv, timer);
-  uv_update_time(&loop->uv);
-  uv_timer_start(timer, on_grace, GRACE_MS, 0);
-  poll(loop, UV_RUN_ONCE);
+  do {
+    uv_update_time(&loop->uv);
+    uv_timer_start(timer, on_grace, grace_ms, 0);
+    poll(loop, UV_RUN_ONCE);
+  } while (loop->nready == 0 && uv_is_active((uv_handle_t *)timer) &&
+           uv_hrtime() < until_ns);
   uv_close((uv_handle_t *)timer, on_grace_closed);
   poll(loop, UV_RUN_NOWAIT);
 }
 
-/* Virtual time, nobody ready: requests in flight (a connect, a write, a
-   thread) are awaited in real time; handles that merely listen get a moment
-   to speak up; then time jumps to the next deadline. */
+/* Virtual time, nobody ready: what runs in threads is awaited in real time;
+   peers that hold up a connect or a write, and handles that merely listen,
+   get a moment to speak up; then time jumps to the next deadline. */
 static void idle_virtually(struct sl_loop *loop, uint64_t due_ns) {
+  loop->hooks.arm(loop, SL_NEVER); /* left by a run in real time */
   poll(loop, UV_RUN_NOWAIT);
   if (loop->nready > 0) return;
   if (uv_loop_alive(&loop->uv)) {
-    bool in_flight = loop->uv.active_reqs.count > 0;
-    if (in_flight || due_ns == SL_NEVER) {
+    unsigned in_flight = loop->uv.active_reqs.count;
+    if (in_flight > loop->nremote || due_ns == SL_NEVER) {
       poll(loop, UV_RUN_ONCE);
       return;
     }
-    poll_briefly(loop);
+    poll_briefly(loop, in_flight > 0 ? PEER_GRACE_MS : IDLE_GRACE_MS);
     if (loop->nready > 0) return;
   }
   if (due_ns > loop->now_ns) loop->now_ns = due_ns;

@@ -77,6 +77,8 @@ struct sl_loop {
   uint64_t nticks;    /* polls, for stats */
   uint64_t nswitches; /* steps, for stats */
   uint64_t lag_ns;    /* how late the last deadline fired */
+  uint32_t nremote;   /* requests in flight that end when a peer is willing:
+                         connects, writes; not what runs in threads */
   struct sl_schedule schedule;
   struct sl_loop_hooks hooks;
   struct sl_clock *clock;

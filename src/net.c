@@ -1,32 +1,53 @@
 /*
-** net.c: see net.h. Servers; connect.c connects.
+** net.c: see net.h. Servers; connect.c connects, listen.c makes the sockets.
+**
+**                active = most, or no memory, no descriptors
+**   ACCEPTING ────────────────────────────────────────────► PAUSED
+**       ▲                                                      │
+**       └── a connection ends, or after a while for the latter ┘
 */
 #include "net.h"
 
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "address.h"
 #include "connect.h"
+#include "secure.h"
+#include "listen.h"
 
-enum { RETRY_NS = 100000000 };
+enum {
+  BATCH = 64 /* connections taken before the loop looks at the others */
+};
 
-/* Lives as long as its handle, its box or one of its connections does. */
+static const uint64_t RETRY_NS = 100000000;
+
+/* Lives as long as its box, one of its sockets or of its connections does. */
 struct server {
-  struct sl_handle handle; /* first */
-  struct sl_link accepted; /* streams that nobody took yet */
-  struct sl_link acceptors; /* tasks parked in accept */
-  struct sl_link closers;  /* tasks parked in wait_closed */
+  struct sl_loop *loop;
+  struct sl_memory memory;
   struct sl_flusher *flusher;
+  struct listener *listeners; /* the first is the one it was made for */
+  struct sl_link accepted;    /* streams that nobody took yet */
+  struct sl_link acceptors;   /* tasks parked in accept */
+  struct sl_link closers;     /* tasks parked in wait_closed */
+  struct sl_deadline retry;   /* of PAUSED for want of something */
   uint32_t active; /* connections that are open */
   uint32_t most;   /* how many may be */
   uint32_t refs;
-  bool held;   /* libuv has one that there was no room for */
-  bool closed; /* the handle is closing or gone */
-  bool local;  /* a Unix socket */
+  int trouble;    /* why it cannot accept, to be told; 0: nothing new */
+  bool troubled;  /* it was told, and no connection came since */
+  bool accepting; /* its sockets are polled */
+  bool closed;    /* its sockets are closing or gone */
+};
+
+/* One of its sockets. */
+struct listener {
+  struct sl_handle handle; /* a uv_poll_t; first */
+  struct server *server;
+  struct listener *next;
+  struct sl_socket_file file;
+  int fd; /* -1 once it is closed */
 };
 
 struct server_box {
@@ -38,7 +59,12 @@ static const struct sl_class server_class = {"sluice.Server",
                                              sizeof(struct server_box)};
 
 static void unref_server(struct server *server) {
-  if (--server->refs == 0) sl_handle_free(&server->handle);
+  if (--server->refs > 0) return;
+  if (server->loop->clock != NULL) {
+    sl_clock_disarm(server->loop, &server->retry);
+    sl_clock_release(server->loop);
+  }
+  server->memory.alloc(server->memory.ud, server, sizeof *server, 0);
 }
 
 static void wake_all(struct sl_link *list) {
@@ -46,78 +72,132 @@ static void wake_all(struct sl_link *list) {
     sl_task_wake(sl_task_of(list->next), SL_WOKEN);
 }
 
-/* -- connections that arrive -- */
-
 static void wake_acceptor(struct server *server) {
   if (!sl_list_empty(&server->acceptors))
     sl_task_wake(sl_task_of(server->acceptors.next), SL_WOKEN);
 }
 
-static void accept_one(struct server *server);
+/* -- when it accepts -- */
 
-/* The last of a connection: makes room for one that was held back. */
+static void on_readable(uv_poll_t *poll, int status, int events);
+
+static void pause_accepting(struct server *server) {
+  if (!server->accepting) return;
+  server->accepting = false;
+  for (struct listener *at = server->listeners; at != NULL; at = at->next)
+    uv_poll_stop(&at->handle.uv.poll);
+}
+
+static void resume_accepting(struct server *server) {
+  if (server->accepting || server->closed) return;
+  if (server->active >= server->most) return;
+  server->accepting = true;
+  sl_clock_disarm(server->loop, &server->retry);
+  for (struct listener *at = server->listeners; at != NULL; at = at->next)
+    uv_poll_start(&at->handle.uv.poll, UV_READABLE, on_readable);
+}
+
+static void on_retry(struct sl_deadline *deadline) {
+  resume_accepting(sl_container(deadline, struct server, retry));
+}
+
+/* Memory or descriptors are short: connections wait in the kernel. */
+static void retry_later(struct server *server, int error) {
+  struct sl_loop *loop = server->loop;
+  pause_accepting(server);
+  sl_clock_disarm(loop, &server->retry);
+  sl_clock_arm(loop, &server->retry,
+               sl_clock_after(sl_loop_now(loop), RETRY_NS));
+  if (server->troubled) return;
+  server->troubled = true;
+  server->trouble = error;
+  wake_acceptor(server);
+}
+
+/* -- connections that arrive -- */
+
+/* The last of a connection: makes room for another. */
 static void on_connection_gone(struct sl_stream *stream) {
   struct server *server = stream->server;
   server->active--;
-  if (server->held && !uv_is_closing(&server->handle.uv.any)) {
-    accept_one(server);
-    wake_acceptor(server);
-  }
+  resume_accepting(server);
   if (server->closed && server->active == 0) wake_all(&server->closers);
   unref_server(server);
 }
 
-static int init_stream(struct server *server, struct sl_stream *stream) {
-  uv_loop_t *uv = &server->handle.loop->uv;
-  int error = server->local
+static int init_stream(struct listener *listener, struct sl_stream *stream) {
+  uv_loop_t *uv = &listener->server->loop->uv;
+  int error = listener->file.path[0] != 0
                   ? uv_pipe_init(uv, &stream->handle.uv.pipe, 0)
                   : uv_tcp_init(uv, &stream->handle.uv.tcp);
   if (error == 0) sl_handle_opened(&stream->handle);
   return error;
 }
 
-/* A stream for the connection that libuv holds, or NULL without memory. */
-static struct sl_stream *new_stream(struct server *server) {
-  struct sl_stream *stream = sl_stream_new(
-      server->handle.loop, server->handle.memory, server->flusher);
-  if (stream == NULL) return NULL;
-  if (init_stream(server, stream) != 0) {
+static int open_stream(struct listener *listener, struct sl_stream *stream,
+                       int fd) {
+  if (listener->file.path[0] != 0)
+    return uv_pipe_open(&stream->handle.uv.pipe, fd);
+#ifndef __linux__ /* there it was inherited */
+  uv_tcp_nodelay(&stream->handle.uv.tcp, 1);
+#endif
+  return uv_tcp_open(&stream->handle.uv.tcp, fd);
+}
+
+/* The stream becomes the connection of the descriptor, or both are lost. */
+static void take(struct listener *listener, struct sl_stream *stream,
+                 int fd) {
+  struct server *server = listener->server;
+  if (init_stream(listener, stream) < 0) {
+    close(fd);
     sl_handle_free(&stream->handle);
-    return NULL;
+    return;
   }
   stream->gone = on_connection_gone;
   stream->server = server;
   server->active++;
   server->refs++;
-  return stream;
-}
-
-/* Takes the connection that libuv holds, if there is room. */
-static void accept_one(struct server *server) {
-  struct sl_stream *stream = NULL;
-  if (server->active < server->most) stream = new_stream(server);
-  server->held = stream == NULL;
-  if (stream == NULL) return;
-  if (uv_accept(&server->handle.uv.stream, &stream->handle.uv.stream) < 0) {
+  server->troubled = false;
+  if (open_stream(listener, stream, fd) < 0) {
+    close(fd);
     sl_handle_close(&stream->handle);
     return;
   }
-  if (!server->local) uv_tcp_nodelay(&stream->handle.uv.tcp, 1);
   sl_list_push(&server->accepted, &stream->link);
+  wake_acceptor(server);
 }
 
-static void on_connection(uv_stream_t *uv, int status) {
-  struct server *server = (struct server *)sl_handle_of(uv);
-  if (status < 0) return; /* it is gone already */
-  accept_one(server);
-  wake_acceptor(server);
+/* Returns whether the next may be tried. The memory is there before the
+   connection is taken from the kernel: what cannot be kept stays there. */
+static bool accept_one(struct listener *listener) {
+  struct server *server = listener->server;
+  struct sl_stream *stream =
+      sl_stream_new(server->loop, server->memory, server->flusher);
+  int fd = stream == NULL ? UV_ENOMEM : sl_listen_accept(listener->fd);
+  if (fd >= 0) {
+    take(listener, stream, fd);
+    return true;
+  }
+  if (stream != NULL) sl_handle_free(&stream->handle);
+  if (sl_listen_lost_one(fd)) return true;
+  if (fd != UV_EAGAIN) retry_later(server, fd);
+  return false;
+}
+
+static void on_readable(uv_poll_t *poll, int status, int events) {
+  struct listener *listener = (struct listener *)sl_handle_of(poll);
+  struct server *server = listener->server;
+  (void)status, (void)events; /* accepting tells what is wrong */
+  for (int n = 0; n < BATCH && server->active < server->most; n++)
+    if (!accept_one(listener)) return;
+  if (server->active >= server->most) pause_accepting(server);
 }
 
 /* -- accept -- */
 
-static struct server *check_server(lua_State *L) {
-  struct server_box *box = sl_check(L, 1, &server_class);
-  if (box->server == NULL) luaL_argerror(L, 1, "server was collected");
+static struct server *check_server(lua_State *L, int arg) {
+  struct server_box *box = sl_check(L, arg, &server_class);
+  if (box->server == NULL) luaL_argerror(L, arg, "server was collected");
   return box->server;
 }
 
@@ -125,16 +205,22 @@ static int accept_stream(lua_State *L);
 
 /* The stream that arrived first, in a box. */
 static int push_accepted(lua_State *L, struct server *server) {
-  struct sl_box *box = sl_stream_push_box(L, server->handle.loop);
+  struct sl_box *box = sl_stream_push_box(L, server->loop);
   struct sl_link *link;
   if (sl_list_empty(&server->accepted)) { /* a finaliser closed the server */
-    sl_clock_release(server->handle.loop);
+    sl_clock_release(server->loop);
     lua_settop(L, 1);
     return accept_stream(L);
   }
   link = sl_list_pop(&server->accepted);
   sl_stream_fill_box(box, sl_container(link, struct sl_stream, link));
   return 1;
+}
+
+static int push_trouble(lua_State *L, struct server *server) {
+  int error = server->trouble;
+  server->trouble = 0;
+  return sl_fail_uv(L, error);
 }
 
 static const struct sl_wait_kind accept_kind = {"Server:accept", NULL, NULL,
@@ -146,28 +232,38 @@ static int k_accept(lua_State *L, int status, lua_KContext ctx) {
   return accept_stream(L);
 }
 
-/* accept(server): the next connection, nil once the server is closed. */
+/* accept(server): the next connection; nothing once the server is closed;
+   nil, message, code, once, when connections wait because memory or
+   descriptors are short: they are tried again and again. Waits. */
 static int accept_stream(lua_State *L) {
-  struct server *server = check_server(L);
-  struct sl_task *task = sl_wait_enter(L, server->handle.loop);
-  bool lacks_memory;
+  struct server *server = check_server(L, 1);
+  struct sl_task *task = sl_wait_enter(L, server->loop);
   if (sl_wait_must_pause(task))
     return sl_wait_pause_k(L, task, accept_stream);
-  if (server->held && !server->closed) accept_one(server);
   if (!sl_list_empty(&server->accepted)) return push_accepted(L, server);
   if (server->closed) return 0;
-  /* Held back though there is room: for want of memory. It is tried again. */
-  lacks_memory = server->held && server->active < server->most;
+  if (server->trouble != 0) return push_trouble(L, server);
   return sl_wait_park_k(L, task, &server->acceptors, &accept_kind, server,
-                        lacks_memory ? RETRY_NS : SL_NEVER, k_accept);
+                        SL_NEVER, k_accept);
 }
 
 /* -- the end -- */
 
-/* In the handle's close callback; `active` connections may still live. The
-   struct goes with its last reference, not here. */
-static void on_server_closed(uv_handle_t *uv) {
-  unref_server((struct server *)sl_handle_of(uv));
+/* Nobody connects any more. The handle is closing. */
+static void shut_listener(struct listener *listener) {
+  if (listener->fd < 0) return;
+  sl_listen_remove(&listener->file);
+  close(listener->fd);
+  listener->fd = -1;
+}
+
+/* In the handle's close callback, also when the loop is closed. */
+static void free_listener(struct sl_handle *handle) {
+  struct listener *listener = (struct listener *)handle;
+  shut_listener(listener);
+  listener->server->closed = true;
+  listener->server->listeners = NULL;
+  unref_server(listener->server);
 }
 
 static void drop_accepted(struct server *server) {
@@ -178,11 +274,17 @@ static void drop_accepted(struct server *server) {
 }
 
 static void stop_server(struct server *server) {
+  struct listener *at, *next;
   if (server->closed) return;
   server->closed = true;
+  sl_clock_disarm(server->loop, &server->retry);
   drop_accepted(server);
-  if (!uv_is_closing(&server->handle.uv.any))
-    uv_close(&server->handle.uv.any, server->handle.closer.on_closed);
+  for (at = server->listeners; at != NULL; at = next) {
+    next = at->next;
+    sl_handle_close(&at->handle);
+    shut_listener(at);
+  }
+  server->listeners = NULL;
   wake_all(&server->acceptors);
   if (server->active == 0) wake_all(&server->closers);
 }
@@ -190,7 +292,7 @@ static void stop_server(struct server *server) {
 /* server:close(): refuses new connections; those that are open go on. Never
    waits. */
 static int close_server(lua_State *L) {
-  stop_server(check_server(L));
+  stop_server(check_server(L, 1));
   return 0;
 }
 
@@ -218,9 +320,9 @@ static int k_wait_closed(lua_State *L, int status, lua_KContext ctx) {
 /* server:wait_closed([timeout]): true once the server is closed and the last
    of its connections, too; nil, "timeout". Waits. */
 static int wait_closed(lua_State *L) {
-  struct server *server = check_server(L);
+  struct server *server = check_server(L, 1);
   uint64_t timeout_ns = sl_opt_timeout(L, 2);
-  struct sl_task *task = sl_wait_enter(L, server->handle.loop);
+  struct sl_task *task = sl_wait_enter(L, server->loop);
   if (sl_wait_must_pause(task))
     return sl_wait_pause_k(L, task, wait_closed);
   if (server->closed && server->active == 0) /* who accepts may end first */
@@ -233,13 +335,13 @@ static int wait_closed(lua_State *L) {
 /* server:sockname(): its host and port, or path; nil, message, code. Never
    waits. */
 static int sockname(lua_State *L) {
-  struct server *server = check_server(L);
+  struct server *server = check_server(L, 1);
   if (server->closed) return sl_fail_closed(L, "server");
-  return sl_address_push(L, &server->handle, SL_OWN_ADDRESS);
+  return sl_address_push(L, &server->listeners->handle, SL_OWN_ADDRESS);
 }
 
 static int server_tostring(lua_State *L) {
-  struct server *server = check_server(L);
+  struct server *server = check_server(L, 1);
   lua_pushfstring(L, "sluice.Server (%s, %d connections)",
                   server->closed ? "closed" : "open", (int)server->active);
   return 1;
@@ -247,97 +349,125 @@ static int server_tostring(lua_State *L) {
 
 /* -- listening -- */
 
-/* A server in a box on the top; its handle is still to be opened. */
+/* A server in a box on the top, without a socket. */
 static struct server *push_server(lua_State *L, struct sl_loop *loop,
                                   lua_Integer most) {
   struct server_box *box = sl_object_new(L, &server_class, 0);
-  struct server *server = sl_handle_new(loop, sl_memory_of(L),
-                                        sizeof *server);
-  if (server == NULL) luaL_error(L, "not enough memory");
-  server->handle.closer.on_closed = on_server_closed;
+  struct sl_memory memory = sl_memory_of(L);
+  struct server *server;
+  sl_clock_reserve(L, loop);
+  server = memory.alloc(memory.ud, NULL, 0, sizeof *server);
+  if (server == NULL) {
+    sl_clock_release(loop);
+    luaL_error(L, "not enough memory");
+  }
+  memset(server, 0, sizeof *server);
+  server->loop = loop;
+  server->memory = memory;
   server->flusher = sl_stream_flusher(L);
   server->most = most > 0 && most < UINT32_MAX ? (uint32_t)most
                                                 : UINT32_MAX;
-  server->closed = true; /* until its handle is open */
+  server->closed = true; /* until it has a socket */
   server->refs = 1;
   sl_link_init(&server->accepted);
   sl_link_init(&server->acceptors);
   sl_link_init(&server->closers);
+  sl_deadline_init(&server->retry, on_retry);
   box->server = server;
   return server;
 }
 
-/* The handle was initialised: from now on it must be closed. */
-static void opened(struct server *server) {
-  sl_handle_opened(&server->handle);
-  server->closed = false;
+/* A listener that has no socket yet. Throws: memory. */
+static struct listener *new_listener(lua_State *L, struct server *server) {
+  struct listener *listener =
+      sl_handle_new(server->loop, server->memory, sizeof *listener);
+  if (listener == NULL) luaL_error(L, "not enough memory");
+  listener->handle.fini = free_listener;
+  listener->server = server;
+  return listener;
+}
+
+static void append(struct server *server, struct listener *listener) {
+  struct listener **end = &server->listeners;
+  while (*end != NULL) end = &(*end)->next;
+  *end = listener;
+}
+
+/* Gives the listener its socket, an error if negative, and has it accept.
+   Returns 0, or an error and the listener is gone. */
+static int open_listener(struct listener *listener, int fd) {
+  struct server *server = listener->server;
+  uv_poll_t *poll = &listener->handle.uv.poll;
+  int error = fd < 0 ? fd : uv_poll_init(&server->loop->uv, poll, fd);
+  listener->fd = fd;
+  if (error < 0) {
+    shut_listener(listener);
+    sl_handle_free(&listener->handle);
+    return error;
+  }
+  sl_handle_opened(&listener->handle);
+  append(server, listener);
   server->refs++;
+  server->closed = false;
+  server->accepting = false; /* polls them all, the new one, too */
+  resume_accepting(server);
+  return 0;
 }
 
-/* Returns the server on the top, or a failure. */
-static int start(lua_State *L, struct server *server, int error,
-                 lua_Integer backlog) {
-  if (error == 0)
-    error = uv_listen(&server->handle.uv.stream, (int)backlog,
-                      on_connection);
-  if (error == 0) return 1;
-  stop_server(server);
-  return sl_fail_uv(L, error);
+/* Of the arguments backlog, _, reuse_port, only_ipv6. */
+static struct sl_listen check_how(lua_State *L, int arg) {
+  struct sl_listen how;
+  how.backlog = (int)luaL_checkinteger(L, arg);
+  how.reuse_port = lua_toboolean(L, arg + 2);
+  how.only_ipv6 = lua_toboolean(L, arg + 3);
+  return how;
 }
 
-static int share_port(uv_tcp_t *tcp) {
-#ifdef SO_REUSEPORT
-  int yes = 1;
-  uv_os_fd_t fd;
-  int error = uv_fileno((uv_handle_t *)tcp, &fd);
-  if (error < 0) return error;
-  if (setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &yes, sizeof yes) == 0)
-    return 0;
-#endif
-  (void)tcp;
-  return UV_ENOTSUP;
+static int listen_inet(struct listener *listener,
+                       const struct sockaddr *address,
+                       const struct sl_listen *how) {
+  socklen_t len = (socklen_t)sl_address_size(address);
+  return open_listener(listener, sl_listen_inet(address, len, how));
 }
 
-/* listen(address, backlog, most, reuse_port): a server, or nil, message,
-   code. Never waits. */
-static int listen_tcp(lua_State *L) {
-  struct sl_loop *loop = sl_loop_of(L);
+/* listen(address, backlog, most, reuse_port, only_ipv6): a server, or nil,
+   message, code. `most`: connections at once, 0: any number. Never waits. */
+static int listen_first(lua_State *L) {
   const struct sockaddr *address = sl_address_check(L, 1);
-  lua_Integer backlog = luaL_checkinteger(L, 2);
-  bool reuse_port = lua_toboolean(L, 4);
-  struct server *server = push_server(L, loop, luaL_checkinteger(L, 3));
-  uv_tcp_t *tcp = &server->handle.uv.tcp;
-  int error = uv_tcp_init_ex(&loop->uv, tcp, address->sa_family);
-  if (error < 0) return sl_fail_uv(L, error);
-  opened(server);
-  if (reuse_port) error = share_port(tcp);
-  if (error == 0) error = uv_tcp_bind(tcp, address, 0);
-  return start(L, server, error, backlog);
+  struct sl_listen how = check_how(L, 2);
+  lua_Integer most = luaL_checkinteger(L, 3);
+  struct server *server = push_server(L, sl_loop_of(L), most);
+  int error = listen_inet(new_listener(L, server), address, &how);
+  return error < 0 ? sl_fail_uv(L, error) : 1;
 }
 
-/* A socket that a server left behind when it was killed. */
-static void remove_stale(const char *path) {
-  struct stat info;
-  if (stat(path, &info) == 0 && S_ISSOCK(info.st_mode)) unlink(path);
+/* listen_also(address, backlog, server, reuse_port, only_ipv6): the server
+   listens there, too. True, or nil, message, code. Never waits. */
+static int listen_also(lua_State *L) {
+  const struct sockaddr *address = sl_address_check(L, 1);
+  struct sl_listen how = check_how(L, 2);
+  struct server *server = check_server(L, 3);
+  int error;
+  if (server->closed) return sl_fail_closed(L, "server");
+  error = listen_inet(new_listener(L, server), address, &how);
+  if (error < 0) return sl_fail_uv(L, error);
+  lua_pushboolean(L, 1);
+  return 1;
 }
 
 /* listen_unix(path, backlog, most): as listen. */
 static int listen_unix(lua_State *L) {
-  struct sl_loop *loop = sl_loop_of(L);
   size_t len;
   const char *path = luaL_checklstring(L, 1, &len);
-  lua_Integer backlog = luaL_checkinteger(L, 2);
-  struct server *server = push_server(L, loop, luaL_checkinteger(L, 3));
-  uv_pipe_t *pipe = &server->handle.uv.pipe;
-  int error;
-  if (len >= sizeof ((struct sockaddr_un *)0)->sun_path)
-    return sl_fail_uv(L, UV_ENAMETOOLONG);
-  error = uv_pipe_init(&loop->uv, pipe, 0);
+  int backlog = (int)luaL_checkinteger(L, 2);
+  lua_Integer most = luaL_checkinteger(L, 3);
+  struct listener *listener;
+  int error = sl_address_check_path(path, len);
   if (error < 0) return sl_fail_uv(L, error);
-  opened(server);
-  server->local = true;
-  remove_stale(path);
-  return start(L, server, uv_pipe_bind(pipe, path), backlog);
+  listener = new_listener(L, push_server(L, sl_loop_of(L), most));
+  memcpy(listener->file.path, path, len);
+  error = open_listener(listener, sl_listen_unix(&listener->file, backlog));
+  return error < 0 ? sl_fail_uv(L, error) : 1;
 }
 
 static void open_server(lua_State *L, struct sl_loop *loop) {
@@ -367,7 +497,8 @@ void sl_net_preload(lua_State *L, const char *name) {
 }
 
 void sl_net_open(lua_State *L, struct sl_loop *loop) {
-  static const luaL_Reg functions[] = {{"listen", listen_tcp},
+  static const luaL_Reg functions[] = {{"listen", listen_first},
+                                       {"listen_also", listen_also},
                                        {"listen_unix", listen_unix},
                                        {"accept", accept_stream},
                                        {NULL, NULL}};
@@ -377,5 +508,6 @@ void sl_net_open(lua_State *L, struct sl_loop *loop) {
   sl_setfuncs(L, loop, functions);
   sl_address_open(L, loop);
   sl_connect_open(L, loop);
+  sl_secure_open(L, loop);
   sl_net_preload(L, "sluice.core.net");
 }

@@ -23,6 +23,7 @@
 #include "lock.h"
 #include "net.h"
 #include "queue.h"
+#include "reactor.h"
 #include "report.h"
 #include "run.h"
 #include "semaphore.h"
@@ -108,6 +109,7 @@ int luaopen_sluice_core(lua_State *L) {
   sl_heapobj_open(L, loop);
   sl_testing_open(L, loop);
   sl_net_open(L, loop);
+  sl_reactor_open(L, loop);
   sl_http_open(L, loop);
   sl_store_open(L, loop);
   lua_pushvalue(L, -1);

@@ -6,13 +6,16 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
+#include "stream_impl.h"
+
 enum {
-  FIRST_CHUNK = 4096,
+  FIRST_CHUNK = SL_STREAM_CHUNK,
   LAST_CHUNK = 65536,
   SLICE = 262144, /* given to libuv at once, so that progress is seen */
-  KEEP = 65536    /* a larger buffer is freed when it is empty */
+  KEEP = SL_STREAM_KEEP
 };
 
 static const uint64_t FLUSH_NS = UINT64_C(30000000000);
@@ -25,11 +28,6 @@ static struct sl_stream *stream_of(const void *uv) {
 static void step_close(struct sl_stream *stream);
 
 /* -- flushing before the kernel is asked -- */
-
-struct sl_flusher {
-  struct sl_handle handle; /* a uv_prepare_t; first */
-  struct sl_link streams;  /* that have something to flush */
-};
 
 static const char flusher_key; /* registry: the loop's flusher */
 
@@ -45,6 +43,8 @@ static void on_prepare(uv_prepare_t *prepare) {
 static void free_flusher(struct sl_handle *handle) {
   struct sl_flusher *flusher = (struct sl_flusher *)handle;
   while (!sl_list_empty(&flusher->streams)) sl_list_pop(&flusher->streams);
+  if (flusher->raw != NULL)
+    handle->memory.alloc(handle->memory.ud, flusher->raw, SL_STREAM_RAW, 0);
 }
 
 struct sl_flusher *sl_stream_flusher(lua_State *L) {
@@ -86,6 +86,7 @@ static void free_stream(struct sl_handle *handle) {
     sl_clock_disarm(handle->loop, &stream->deadline);
     sl_clock_release(handle->loop);
   }
+  if (stream->codec != NULL) stream->codec->ops->free(stream->codec);
   sl_bytes_fini(&stream->in);
   sl_bytes_fini(&stream->out);
   sl_bytes_fini(&stream->sending);
@@ -99,6 +100,17 @@ static void set_deadline(struct sl_stream *stream, uint64_t ns) {
                sl_clock_after(sl_loop_now(loop), ns));
 }
 
+/* The peer does not take what is queued for it, and will not get the rest:
+   it is reset. Else the kernel would go on offering what it took, and hold
+   those megabytes for minutes. */
+static void forsake(struct sl_stream *stream) {
+  const struct linger at_once = {.l_onoff = 1, .l_linger = 0};
+  uv_os_fd_t fd;
+  if (sl_stream_unwritten(stream) == 0) return;
+  if (uv_fileno(&stream->handle.uv.any, &fd) == 0)
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+}
+
 /* A peer that reads, though slowly, gets all that was queued. */
 static void on_too_late(struct sl_deadline *deadline) {
   struct sl_stream *stream =
@@ -107,6 +119,7 @@ static void on_too_late(struct sl_deadline *deadline) {
     set_deadline(stream, FLUSH_NS);
     return;
   }
+  forsake(stream);
   stream->state = SL_STREAM_CLOSED;
   sl_handle_close(&stream->handle);
 }
@@ -158,6 +171,14 @@ static void on_alloc(uv_handle_t *uv, size_t suggested, uv_buf_t *buffer) {
   (void)suggested;
   *buffer = uv_buf_init(NULL, 0);
   if (stream->state != SL_STREAM_OPEN) sl_bytes_clear(in);
+  if (stream->codec != NULL) {
+    *buffer = uv_buf_init(stream->flusher->raw, SL_STREAM_RAW);
+    return;
+  }
+  if (in->len == 0 && stream->chunk == FIRST_CHUNK) {
+    *buffer = uv_buf_init(stream->flusher->scratch, FIRST_CHUNK);
+    return;
+  }
   if (!sl_bytes_reserve(in, stream->chunk)) return;
   room = in->cap - in->start - in->len;
   if (room > LAST_CHUNK) room = LAST_CHUNK;
@@ -170,11 +191,20 @@ static void stop_reading(struct sl_stream *stream) {
 }
 
 /* The peer is done, or the connection is. */
-static void end_reading(struct sl_stream *stream, int why) {
+void sl_stream_end_reading(struct sl_stream *stream, int why) {
   stream->end = why == UV_ENOBUFS ? UV_ENOMEM : why;
   stop_reading(stream);
+  if (stream->ended != NULL) stream->ended(stream);
   if (stream->state == SL_STREAM_DRAINING) step_close(stream);
   wake_all(&stream->readers);
+  if (stream->arrived != NULL) stream->arrived(stream);
+}
+
+void sl_stream_received(struct sl_stream *stream) {
+  size_t len = stream->in.len;
+  if (len >= SL_STREAM_HIGH && len >= stream->want) stop_reading(stream);
+  if (len >= stream->want) wake_all(&stream->readers);
+  if (stream->arrived != NULL) stream->arrived(stream);
 }
 
 static void on_read(uv_stream_t *uv, ssize_t n, const uv_buf_t *buffer) {
@@ -182,16 +212,28 @@ static void on_read(uv_stream_t *uv, ssize_t n, const uv_buf_t *buffer) {
   struct sl_bytes *in = &stream->in;
   if (n == 0) return;
   if (n < 0) {
-    end_reading(stream, (int)n);
+    int why = (int)n;
+    if (stream->codec != NULL) why = sl_stream_cut(stream, why);
+    sl_stream_end_reading(stream, why);
     return;
   }
-  if (stream->state != SL_STREAM_OPEN) return; /* swallowed */
-  in->len += (size_t)n;
+  if (stream->state != SL_STREAM_OPEN) {
+    if (stream->codec != NULL) sl_stream_swallow(stream, (size_t)n);
+    return;
+  }
+  if (stream->codec != NULL) {
+    sl_stream_decode(stream, buffer->base, (size_t)n);
+    return;
+  }
+  if (buffer->base != stream->flusher->scratch) {
+    in->len += (size_t)n;
+  } else if (!sl_bytes_append(in, buffer->base, (size_t)n)) {
+    sl_stream_end_reading(stream, UV_ENOMEM);
+    return;
+  }
   if ((size_t)n == buffer->len && stream->chunk < LAST_CHUNK)
     stream->chunk *= 2;
-  if (in->len >= SL_STREAM_HIGH && in->len >= stream->want)
-    stop_reading(stream);
-  if (in->len >= stream->want) wake_all(&stream->readers);
+  sl_stream_received(stream);
 }
 
 static void start_reading(struct sl_stream *stream) {
@@ -204,21 +246,37 @@ static void start_reading(struct sl_stream *stream) {
     stream->end = error;
 }
 
-void sl_stream_try_read(struct sl_stream *stream) {
-  struct sl_bytes *in = &stream->in;
-  uv_os_fd_t fd;
+void sl_stream_listen(struct sl_stream *stream) { start_reading(stream); }
+
+void sl_stream_trim(struct sl_stream *stream) {
+  if (stream->in.len == 0) sl_bytes_trim(&stream->in, 0);
+  if (stream->out.len == 0) sl_bytes_trim(&stream->out, 0);
+  if (stream->sending.len == 0 && stream->slice == 0)
+    sl_bytes_trim(&stream->sending, 0);
+  if (stream->codec != NULL && stream->codec->wire.len == 0)
+    sl_bytes_trim(&stream->codec->wire, 0);
+}
+
+/* As read(2), and again if a signal interrupts it. */
+static ssize_t read_now(uv_os_fd_t fd, char *to, size_t len) {
   ssize_t n;
-  if (stream->end != 0 || in->len >= SL_STREAM_HIGH) return;
-  if (uv_fileno(&stream->handle.uv.any, &fd) != 0) return;
-  if (!sl_bytes_reserve(in, stream->chunk)) return;
-  do n = read(fd, in->data + in->len, stream->chunk);
+  do n = read(fd, to, len);
   while (n < 0 && errno == EINTR);
-  if (n > 0)
-    in->len += (size_t)n;
-  else if (n == 0)
-    end_reading(stream, UV_EOF);
-  else if (errno != EAGAIN && errno != EWOULDBLOCK)
-    end_reading(stream, uv_translate_sys_error(errno));
+  return n;
+}
+
+void sl_stream_try_read(struct sl_stream *stream) {
+  uv_os_fd_t fd;
+  uv_buf_t buffer;
+  ssize_t n;
+  if (stream->end != 0 || stream->in.len >= SL_STREAM_HIGH) return;
+  if (uv_fileno(&stream->handle.uv.any, &fd) != 0) return;
+  on_alloc(&stream->handle.uv.any, 0, &buffer);
+  if (buffer.base == NULL) return;
+  n = read_now(fd, buffer.base, buffer.len);
+  if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return;
+  if (n < 0) n = uv_translate_sys_error(errno);
+  on_read(&stream->handle.uv.stream, n == 0 ? UV_EOF : n, &buffer);
 }
 
 void sl_stream_consume(struct sl_stream *stream, size_t n) {
@@ -253,32 +311,43 @@ static uv_buf_t buffer_of(const char *data, size_t len) {
 }
 
 /* Nothing can be written any more: what is queued is lost. */
-static void break_writing(struct sl_stream *stream, int why) {
+void sl_stream_break_writing(struct sl_stream *stream, int why) {
   if (stream->broken == 0) stream->broken = why;
   sl_bytes_clear(&stream->out);
   if (stream->slice == 0) sl_bytes_clear(&stream->sending);
+  if (stream->codec != NULL) sl_bytes_clear(&stream->codec->wire);
+  if (stream->ended != NULL) stream->ended(stream);
   wake_all(&stream->writers);
   wake_all(&stream->finishers);
 }
 
-/* Gives a slice of what is queued to libuv; nothing is in flight. */
-static void start_write(struct sl_stream *stream) {
+/* Makes what is queued what is being sent. */
+static void fill_sending(struct sl_stream *stream) {
+  struct sl_bytes empty = stream->sending, *from = &stream->out;
+  if (stream->codec != NULL) {
+    sl_stream_fill_wire(stream);
+    from = &stream->codec->wire;
+  }
+  stream->sending = *from;
+  *from = empty;
+}
+
+void sl_stream_start_write(struct sl_stream *stream) {
   struct sl_bytes *sending = &stream->sending;
   uv_buf_t buffer;
   int error;
-  if (sending->len == 0) {
-    struct sl_bytes empty = *sending;
-    *sending = stream->out;
-    stream->out = empty;
-  }
+  if (sending->len == 0) fill_sending(stream);
+  if (sending->len == 0) return; /* the codec has not begun, or failed */
   buffer = buffer_of(sending->data,
                      sending->len < SLICE ? sending->len : SLICE);
-  error = uv_write(&stream->write, &stream->handle.uv.stream, &buffer, 1,
-                   on_written);
-  if (error == 0)
-    stream->slice = buffer.len;
-  else
-    break_writing(stream, error);
+  error = uv_write(&stream->request.write, &stream->handle.uv.stream,
+                   &buffer, 1, on_written);
+  if (error < 0) {
+    sl_stream_break_writing(stream, error);
+    return;
+  }
+  stream->slice = buffer.len;
+  stream->handle.loop->nremote++;
 }
 
 size_t sl_stream_unwritten(const struct sl_stream *stream) {
@@ -288,9 +357,10 @@ size_t sl_stream_unwritten(const struct sl_stream *stream) {
 
 static void on_fin_sent(uv_shutdown_t *request, int status) {
   struct sl_stream *stream = stream_of(request->handle);
+  stream->handle.loop->nremote--;
   if (stream->state == SL_STREAM_CLOSED) return;
   stream->fin_sent = true;
-  if (status < 0) break_writing(stream, status);
+  if (status < 0) sl_stream_break_writing(stream, status);
   wake_all(&stream->finishers);
   step_close(stream);
 }
@@ -298,47 +368,53 @@ static void on_fin_sent(uv_shutdown_t *request, int status) {
 /* All that was queued is written or lost. */
 static void drained(struct sl_stream *stream) {
   if (stream->ending && stream->broken == 0 && !stream->fin_sent) {
-    int error = uv_shutdown(&stream->fin, &stream->handle.uv.stream,
+    int error = uv_shutdown(&stream->request.fin, &stream->handle.uv.stream,
                             on_fin_sent);
-    if (error < 0) break_writing(stream, error);
+    if (error == 0) stream->handle.loop->nremote++;
+    if (error < 0) sl_stream_break_writing(stream, error);
   }
   step_close(stream);
 }
 
 static void on_written(uv_write_t *request, int status) {
   struct sl_stream *stream = stream_of(request->handle);
+  stream->handle.loop->nremote--;
   sl_bytes_consume(&stream->sending, stream->slice);
   stream->slice = 0;
   if (stream->sending.len == 0) sl_bytes_trim(&stream->sending, KEEP);
   if (stream->state == SL_STREAM_CLOSED) return;
   if (status < 0)
-    break_writing(stream, status);
+    sl_stream_break_writing(stream, status);
   else if (sl_stream_queued(stream) > 0)
-    start_write(stream);
+    sl_stream_start_write(stream);
   if (!sl_stream_above(stream)) wake_all(&stream->writers);
   if (stream->slice == 0) drained(stream);
 }
 
-/* What the kernel took of the bytes at once. */
-static size_t try_write(struct sl_stream *stream, const char *data,
-                        size_t len) {
+size_t sl_stream_try_write(struct sl_stream *stream, const char *data,
+                           size_t len) {
   uv_buf_t buffer = buffer_of(data, len);
   int n = uv_try_write(&stream->handle.uv.stream, &buffer, 1);
   if (n >= 0) return (size_t)n;
-  if (n != UV_EAGAIN) break_writing(stream, n);
+  if (n != UV_EAGAIN) sl_stream_break_writing(stream, n);
   return 0;
 }
 
 void sl_stream_flush(struct sl_stream *stream) {
   struct sl_bytes *out = &stream->out;
   if (sl_link_linked(&stream->pending)) sl_link_unlink(&stream->pending);
-  if (stream->slice > 0 || out->len == 0) return; /* on_written goes on */
+  if (stream->slice > 0) return; /* on_written goes on */
+  if (stream->codec != NULL) {
+    sl_stream_encode_out(stream);
+    return;
+  }
+  if (out->len == 0) return;
   if (stream->broken == 0)
-    sl_bytes_consume(out, try_write(stream, out->data, out->len));
+    sl_bytes_consume(out, sl_stream_try_write(stream, out->data, out->len));
   if (stream->broken != 0)
     sl_bytes_clear(out);
   else if (out->len > 0)
-    start_write(stream);
+    sl_stream_start_write(stream);
   else
     sl_bytes_trim(out, KEEP);
 }
@@ -346,14 +422,16 @@ void sl_stream_flush(struct sl_stream *stream) {
 void sl_stream_send(struct sl_stream *stream, const char *data, size_t len) {
   if (stream->broken != 0) return;
   if (stream->out.len == 0 && stream->slice == 0) {
-    size_t n = try_write(stream, data, len);
+    size_t n = stream->codec == NULL
+                   ? sl_stream_try_write(stream, data, len)
+                   : sl_stream_encode(stream, data, len);
     data += n;
     len -= n;
   }
   if (stream->broken != 0 || len == 0) return;
   /* Some of it may have gone out, so there is no way back. */
   if (!sl_bytes_append(&stream->out, data, len))
-    break_writing(stream, UV_ENOMEM);
+    sl_stream_break_writing(stream, UV_ENOMEM);
   else
     sl_stream_flush(stream);
 }
@@ -371,6 +449,7 @@ int sl_stream_park_writer_k(lua_State *L, struct sl_stream *stream,
 void sl_stream_finish(struct sl_stream *stream) {
   if (stream->ending) return;
   stream->ending = true;
+  if (stream->codec != NULL) sl_stream_finish_codec(stream);
   sl_stream_flush(stream);
   if (stream->slice == 0) drained(stream);
 }
@@ -395,18 +474,25 @@ static void step_close(struct sl_stream *stream) {
 }
 
 void sl_stream_close(struct sl_stream *stream, enum sl_stream_ending how) {
-  bool gentle = how == SL_CLOSE_GENTLY;
+  bool gentle = how == SL_CLOSE_GENTLY ||
+                (how == SL_CLOSE_FLUSHED && sl_stream_lingers(stream));
   if (stream->state != SL_STREAM_OPEN) return;
   sl_handle_part(&stream->handle);
+  stream->arrived = NULL;
+  stream->ended = NULL;
   wake_all(&stream->readers);
   wake_all(&stream->connectors);
   wake_all(&stream->writers);
   wake_all(&stream->finishers);
   stop_reading(stream);
-  if (how != SL_CLOSE_NOW) sl_stream_flush(stream);
+  if (how != SL_CLOSE_NOW) {
+    if (stream->codec != NULL) sl_stream_finish_codec(stream);
+    sl_stream_flush(stream);
+  }
   stream->gentle = gentle;
   if (how == SL_CLOSE_NOW || !stream->reserved ||
       stream->handle.loop->clock == NULL || (!gentle && stream->slice == 0)) {
+    if (how == SL_CLOSE_NOW) forsake(stream);
     stream->state = SL_STREAM_CLOSED;
     sl_handle_close(&stream->handle);
     return;

@@ -19,6 +19,7 @@
 #ifndef SL_STREAM_H
 #define SL_STREAM_H
 
+#include "codec.h"
 #include "handle.h"
 #include "wait.h"
 
@@ -45,7 +46,14 @@ struct sl_stream {
   struct sl_link pending;  /* among those that have something to flush */
   struct sl_flusher *flusher;
   void (*gone)(struct sl_stream *stream); /* it is about to be freed */
+  /* Bytes have arrived, or the end; in a callback of libuv. NULL: nobody
+     wants to know but the reader. */
+  void (*arrived)(struct sl_stream *stream);
+  void *listener;                         /* arrived's */
+  void (*ended)(struct sl_stream *stream); /* `end` or `broken` was set */
+  void *user;                              /* ended's */
   void *server;                           /* gone's; NULL: it connected */
+  struct sl_codec *codec;  /* between the buffers and the wire, or NULL */
   struct sl_bytes in;      /* read and not yet taken */
   struct sl_bytes out;     /* to be written, not yet given to libuv */
   struct sl_bytes sending; /* its begin is in flight: it does not move */
@@ -70,9 +78,11 @@ struct sl_stream {
   bool fin_sent;
   bool gentle;    /* DRAINING follows FLUSHING */
   bool reserved;  /* the clock has room for the deadline */
-  uv_write_t write;
-  uv_shutdown_t fin;
-  uv_connect_t connect;
+  union { /* it is connected, then written to, then finished */
+    uv_connect_t connect;
+    uv_write_t write;
+    uv_shutdown_t fin;
+  } request;
 };
 
 extern const struct sl_class sl_stream_class;
@@ -102,7 +112,8 @@ static inline struct sl_stream *sl_stream_of(const struct sl_box *box) {
 
 enum sl_stream_ending {
   SL_CLOSE_NOW,     /* what is queued is lost */
-  SL_CLOSE_FLUSHED, /* what is queued is still written */
+  SL_CLOSE_FLUSHED, /* what is queued is still written; gently, if the codec
+                       wants it so */
   /* Then tells the peer, and swallows what it still sends for a while, so
      that it can read the last bytes before a reset. */
   SL_CLOSE_GENTLY
@@ -118,6 +129,12 @@ void sl_stream_consume(struct sl_stream *stream, size_t n);
 
 /* Reads what the kernel has, without waiting for the loop to ask it. */
 void sl_stream_try_read(struct sl_stream *stream);
+
+/* Asks the kernel for bytes, whether or not somebody reads. */
+void sl_stream_listen(struct sl_stream *stream);
+
+/* Frees the buffers that are empty: it will be idle. */
+void sl_stream_trim(struct sl_stream *stream);
 
 /* Parks the task until there are `want` bytes in `in`, or stream->end. `k`
    must look whether the stream is closed. Throws if another task reads. */
@@ -139,7 +156,8 @@ void sl_stream_flush(struct sl_stream *stream);
 void sl_stream_flush_soon(struct sl_stream *stream);
 
 static inline size_t sl_stream_queued(const struct sl_stream *stream) {
-  return stream->out.len + stream->sending.len;
+  size_t n = stream->out.len + stream->sending.len;
+  return sl_likely(stream->codec == NULL) ? n : n + stream->codec->wire.len;
 }
 
 /* Bytes that the kernel has not taken. */
@@ -158,5 +176,12 @@ int sl_stream_park_writer_k(lua_State *L, struct sl_stream *stream,
 
 /* Nothing more will be written: sends FIN when all is. */
 void sl_stream_finish(struct sl_stream *stream);
+
+/* -- a codec -- */
+
+/* Puts a codec, which is the stream's from now on, between its buffers,
+   which must be empty, and the wire, and begins. Who waits for its handshake
+   is among the connectors. False, and nothing has changed: no memory. */
+bool sl_stream_adopt_codec(struct sl_stream *stream, struct sl_codec *codec);
 
 #endif

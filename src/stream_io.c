@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "address.h"
+#include "secure.h"
 
 enum { STREAM = 1, ARGUMENT = 2 };
 
@@ -31,7 +32,7 @@ static void take(lua_State *L, struct sl_stream *stream, size_t n) {
 /* nil, "eof" or nil, message, code: there are no more bytes. */
 static int push_end(lua_State *L, const struct sl_stream *stream) {
   if (stream->end == UV_EOF) return sl_fail(L, "eof");
-  return sl_fail_uv(L, stream->end);
+  return sl_secure_fail(L, stream, stream->end);
 }
 
 /* As above; what is left is the third value if the peer ended there. */
@@ -88,6 +89,7 @@ static int start_read(lua_State *L, sl_read_fn *fn, uint64_t timeout_ns,
   if (!sl_list_empty(&stream->readers))
     return luaL_error(L, "another task is reading this stream");
   stream->read_fn = fn;
+  stream->scanned = 0; /* one given up may have sought something else */
   return attempt(L, task, timeout_ns);
 }
 
@@ -257,7 +259,7 @@ static int set_limit(lua_State *L) {
 static int push_written(lua_State *L, const struct sl_box *box) {
   const struct sl_stream *stream = sl_stream_of(box);
   if (stream == NULL) return sl_fail_closed(L, "stream");
-  if (stream->broken != 0) return sl_fail_uv(L, stream->broken);
+  if (stream->broken != 0) return sl_secure_fail(L, stream, stream->broken);
   lua_pushboolean(L, 1);
   return 1;
 }
@@ -364,6 +366,7 @@ void sl_stream_open(lua_State *L, struct sl_loop *loop) {
                                      {"close", close_stream},
                                      {"peername", peername},
                                      {"sockname", sockname},
+                                     {"tls", sl_secure_describe},
                                      {NULL, NULL}};
   static const luaL_Reg meta[] = {{"__close", close_stream},
                                   {"__gc", close_stream},

@@ -108,6 +108,9 @@ static void hosts(void) {
   refuse(400, "GET / HTTP/1.1\r\nHost: a:b\r\n\r\n");
   refuse(400, "GET / HTTP/1.1\r\nHost: a, b\r\n\r\n");
   refuse(400, "GET / HTTP/1.1\r\nHost: [::1\r\n\r\n");
+  refuse(400, "GET / HTTP/1.1\r\nHost: []\r\n\r\n");
+  refuse(400, "GET / HTTP/1.1\r\nHost: a:1:2\r\n\r\n");
+  refuse(400, "GET / HTTP/1.1\r\nHost: %zz\r\n\r\n");
   accept("GET / HTTP/1.1\r\nHost:\r\n\r\n");
   accept("GET / HTTP/1.1\r\nHost: [::1]:80\r\n\r\n");
 }
@@ -151,6 +154,8 @@ static void lengths(void) {
   refuse(400, POST "Content-Length: 18446744073709551616\r\n\r\n");
   refuse(400, POST "Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n");
   refuse(400, POST "Transfer-Encoding: chunked\r\nContent-Length: 0\r\n\r\n");
+  refuse(400, POST "Content-Length: 1e3\r\n\r\n");
+  refuse(400, POST "Content-Length: \xb2\r\n\r\n");
   accept(POST "Content-Length: 002 \r\n\r\nok");
 }
 
@@ -170,6 +175,8 @@ static void codings(void) {
   refuse(400, POST "Transfer-Encoding:\r\nContent-Length: 1\r\n\r\n");
   refuse(400, POST "Transfer-Encoding: ,\r\n\r\n");
   refuse(400, POST "Transfer-Encoding: ,chunked\r\n\r\n");
+  refuse(400, POST "Transfer-Encoding: chunked,\r\n\r\n");
+  refuse(400, POST "Transfer-Encoding: \x0b" "chunked\r\n\r\n");
   refuse(400, POST "Transfer-Encoding: xchunked\r\n\r\n");
   refuse(400, POST "Transfer-Encoding: chunked;a=b\r\n\r\n");
   refuse(400, POST "Transfer-Encoding: chunked\t\r\n\r\n");
@@ -269,6 +276,7 @@ static void a_target_of_16_bytes(void) {
   small_refuse(414, "GET /23456789?1234567");
   small_refuse(414, "GET /23456789?1234567\x01");
   small_refuse(400, "GET /23456789?12345\x01");
+  small_refuse(400, "GET /23456789?123456\r\n\tx");
 }
 
 static void three_fields(void) {

@@ -114,6 +114,29 @@ static void queries(void) {
   CHECK(!sl_http_next_pair(&none, none + 2, &pair));
 }
 
+static void check_cookie(const char **at, const char *end, const char *name,
+                         const char *value) {
+  struct sl_http_pair pair;
+  CHECK(sl_http_next_cookie(at, end, &pair));
+  CHECK_STR(pair.name, pair.name_len, name);
+  CHECK_STR(pair.value, pair.value_len, value);
+}
+
+static void cookies(void) {
+  const char *text = "a=1; b=x=y ;c;=d;; e=\"q\";f=\"; g=; h=%41;";
+  const char *end = text + strlen(text);
+  struct sl_http_pair pair;
+  check_cookie(&text, end, "a", "1");
+  check_cookie(&text, end, "b", "x=y");
+  check_cookie(&text, end, "e", "q");
+  check_cookie(&text, end, "f", "\"");
+  check_cookie(&text, end, "g", "");
+  check_cookie(&text, end, "h", "%41");
+  CHECK(!sl_http_next_cookie(&text, end, &pair));
+  const char *none = " ; =\"\" ";
+  CHECK(!sl_http_next_cookie(&none, none + 8, &pair));
+}
+
 int main(void) {
   RUN(names, "names are tokens");
   RUN(values, "values hold no controls");
@@ -122,5 +145,6 @@ int main(void) {
   RUN(lists, "comma lists");
   RUN(percent_encoding, "percent-encoding");
   RUN(queries, "queries");
+  RUN(cookies, "cookies");
   return test_report();
 }

@@ -12,7 +12,8 @@ mkdir -p "$bin"
 
 # The runtime must come first in the process, so it is preloaded; but the
 # shells and the curl that a spec starts must not inherit it, or their leaks
-# would be reported as ours.
+# would be reported as ours. A spec that preloads something itself names it in
+# SLUICE_PRELOAD.
 gcc -shared -fPIC -o "$bin/forget_preload.so" -x c - <<'EOF'
 #include <stdlib.h>
 __attribute__((constructor)) static void forget_preload(void) {
@@ -22,7 +23,7 @@ EOF
 
 cat > "$bin/lua5.4" <<EOF
 #!/bin/sh
-LD_PRELOAD="$(gcc -print-file-name=libasan.so) $bin/forget_preload.so" \\
+LD_PRELOAD="$(gcc -print-file-name=libasan.so) $bin/forget_preload.so \${SLUICE_PRELOAD-}" \\
   exec "$lua" "\$@"
 EOF
 chmod +x "$bin/lua5.4"

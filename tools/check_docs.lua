@@ -21,7 +21,7 @@ local NIL_AT_FIRST = { ["testing.last_failure"] = true }
 --- of the stub's class.
 local MODULES = {
   sluice = "sluice", testing = "sluice.testing", net = "sluice.net",
-  http = "sluice.http",
+  http = "sluice.http", url = "sluice.url", html = "sluice.html",
 }
 
 local function serve()
@@ -37,6 +37,16 @@ local function request()
   end)
   app:test()
   return seen
+end
+
+local function response()
+  local http = require "sluice.http"
+  local app = http.App()
+  app:get("/", function() return "" end)
+  local server = assert(app:serve { port = 0 })
+  local answer = assert(http.get(("http://%s:%d/"):format(server:sockname())))
+  server:close()
+  return answer
 end
 
 --- Classes: how the manual calls an object, and how to get one, in a task.
@@ -94,10 +104,17 @@ local CLASSES = {
       local server <close> = serve()
       return require("sluice.net").connect(server:sockname())
     end },
+  { name = "sluice.net.TLSContext", receiver = "context",
+    maker = "net.TLSContext",
+    make = function() return require("sluice.net").TLSContext({}) end },
   { name = "sluice.http.App", receiver = "app",
     make = function() return require("sluice.http").App() end },
   { name = "sluice.http.Request", receiver = "request",
     make = function() return request() end },
+  { name = "sluice.http.Client", receiver = "client", maker = "http.Client",
+    make = function() return require("sluice.http").Client() end },
+  { name = "sluice.http.Response", receiver = "response",
+    maker = "http.request", make = function() return response() end },
   { name = "sluice.http.Server", receiver = "http_server",
     make = function()
       local app = require("sluice.http").App()

@@ -10,9 +10,10 @@ usage: lua check_layers.lua [DIRECTORY]
 
 --- Lowest first. A name may end in `*`; an exact name is looked for first.
 local LAYERS = {
-  { "list", "heap", "bytes", "schedule", "http_text", "http_head",
-    "http_parser", "http_response", "hash", "store_op", "store_engine",
-    "store_jobs", "store_memory" },
+  { "list", "heap", "bytes", "schedule", "codec", "http_text", "http_head",
+    "http_parser", "http_response", "multipart", "multipart_head",
+    "engine", "hash", "store_op", "store_engine", "store_jobs",
+    "store_memory" },
   { "lx" },
   { "pool", "place" },
   { "loop" },
@@ -25,7 +26,8 @@ local LAYERS = {
     "pack", "corolib" },
   { "lock", "semaphore", "event", "condition", "barrier" },
   { "ring", "prio", "queue", "queue_impl", "queue_info", "heapobj" },
-  { "handle", "address", "stream", "stream_io", "connect", "net" },
+  { "handle", "address", "stream", "stream_io", "stream_impl",
+    "stream_codec", "secure", "connect", "listen", "net", "reactor" },
   { "http_*" },
   { "store_*", "store" },
   { "report", "watch", "testing" },

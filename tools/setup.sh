@@ -17,7 +17,7 @@ test="openssl python3 chromium wrk"
 dev="clang libclang-rt-14-dev|libclang-rt-dev clang-format binutils valgrind
   libc6-dbg lua-check lua-ldoc"
 bench="clang lua-cqueues golang-go nodejs nginx-light|nginx
-  python3-aiohttp python3-uvloop"
+  libnginx-mod-http-lua python3-aiohttp python3-uvloop"
 
 packages=$base
 case ${1-} in

@@ -1,20 +1,25 @@
 #!/bin/sh
-# Measures HTTP on sluice, on aiohttp with uvloop, and the canned answer of
-# raw_server.c: each server on one core, wrk on another, several rounds
-# interleaved; report.lua makes the table of what measure() prints. There are
-# three loads: orders (POST, the order service), get and pipelined (the
-# smallest service).
+# Measures HTTP on sluice beside other servers: raw (raw_server.c, a canned
+# answer), nginx (a canned answer), nginx-lua, go, node, aiohttp. Each server
+# has one core and wrk another; all take turns, several rounds, in the same
+# run. report.lua makes a table a load of what measure() prints. The loads:
+# orders (POST, the order service), get and pipelined (the smallest service).
+# A server that is not installed is left out, and the report says so.
 #
-# usage: bench/http/run.sh [--load orders|get|pipelined] [--rounds N] [--save]
-#          [--seconds N] [--connections N] [--servers raw,sluice,aiohttp]
+# usage: bench/http/run.sh [--load orders,get,pipelined] [--rounds N] [--save]
+#          [--seconds N] [--connections N] [--servers raw,sluice,nginx,...]
 set -eu
 cd "$(dirname "$0")/../.."
 
-rounds=5 seconds=5 connections=64 servers=raw,sluice,aiohttp
-load=orders save=
+loads=orders,get,pipelined rounds=5 seconds=5 connections=64 save=
+servers=raw,sluice,nginx,nginx-lua,go,node,aiohttp
 usage() {
   sed -n '/^# usage/,/^set/s/^# //p' bench/http/run.sh >&2
   exit 2
+}
+
+words() { # A,B,C
+  echo "$1" | tr ',' ' '
 }
 
 while [ $# -gt 0 ]; do
@@ -23,13 +28,15 @@ while [ $# -gt 0 ]; do
     --seconds) seconds=$2; shift ;;
     --connections) connections=$2; shift ;;
     --servers) servers=$2; shift ;;
-    --load) load=$2; shift ;;
+    --load) loads=$2; shift ;;
     --save) save=--save ;;
     *) usage ;;
   esac
   shift
 done
-[ -f "bench/http/$load.lua" ] || usage
+for load in $(words "$loads"); do
+  case $load in orders | get | pipelined) ;; *) usage ;; esac
+done
 
 BENCH_BUILD=${BENCH_BUILD:-build/bench}
 RELEASE=${RELEASE:-build/release}
@@ -37,7 +44,10 @@ PYTHON=${PYTHON:-/usr/bin/python3}
 CC=${CC:-cc}
 LLHTTP=${LLHTTP:-/usr/share/llhttp}
 LLHTTP_INCLUDE=${LLHTTP_INCLUDE:-/usr/share/include/llhttp}
+NGINX_MODULES=${NGINX_MODULES:-/usr/lib/nginx/modules}
 mkdir -p "$BENCH_BUILD"
+BENCH_BUILD=$(cd "$BENCH_BUILD" && pwd) # nginx changes its directory
+PATH=$PATH:/usr/sbin # where nginx is, which users do not look at
 export PYTHONDONTWRITEBYTECODE=1
 export LUA_PATH="lua/?.lua;lua/?/init.lua;;"
 export LUA_CPATH="$RELEASE/?.so;;"
@@ -60,16 +70,51 @@ build_raw_server() {
     $llhttp $(pkg-config --cflags --libs libuv) -o "$BENCH_BUILD/raw_server"
 }
 
+build_go_server() {
+  GO111MODULE=off go build -o "$BENCH_BUILD/go_server" bench/http/go_server.go
+}
+
+# Prints why a server cannot be measured here, or nothing.
+reason_to_leave_out() { # NAME
+  case $1 in
+    raw) [ -x "$BENCH_BUILD/raw_server" ] || echo "it does not build" ;;
+    sluice) [ -e "$RELEASE/sluice/core.so" ] || echo "it is not built" ;;
+    go) [ -x "$BENCH_BUILD/go_server" ] || echo "Go is not installed" ;;
+    node) command -v node >/dev/null || echo "it is not installed" ;;
+    nginx) command -v nginx >/dev/null || echo "it is not installed" ;;
+    nginx-lua)
+      command -v nginx >/dev/null &&
+        [ -e "$NGINX_MODULES/ngx_http_lua_module.so" ] ||
+        echo "it is not installed" ;;
+    aiohttp)
+      "$PYTHON" -c "import aiohttp, uvloop" 2>/dev/null ||
+        echo "it is not installed" ;;
+    *) echo "there is no such server" ;;
+  esac
+}
+
 pin() { # CORE: how to start a command there
   if command -v taskset >/dev/null && [ "$(nproc)" -gt 1 ]; then
     echo "taskset -c $1"
   fi
 }
 
+# Writes the configuration and prints the command; one process serves, so its
+# CPU time is that of nginx.
+nginx_command() { # NAME PORT
+  file=$(echo "$1" | tr - _).conf
+  sed "s|@PORT@|$2|; s|@MODULES@|$NGINX_MODULES|" "bench/http/$file" \
+    >"$BENCH_BUILD/$file"
+  echo "nginx -p $BENCH_BUILD -c $file -e stderr"
+}
+
 server_command() { # NAME PORT
   options="--port $2 --delay 0 --workers 5 --queue 10"
   case $load:$1 in
     *:raw) echo "$BENCH_BUILD/raw_server $2" ;;
+    *:nginx | *:nginx-lua) nginx_command "$1" "$2" ;;
+    *:go) echo "env GOMAXPROCS=1 $BENCH_BUILD/go_server $2" ;;
+    *:node) echo "node bench/http/node_server.js $2" ;;
     orders:sluice)
       echo "lua5.4 examples/order_api.lua --quiet $options" ;;
     orders:aiohttp) echo "$PYTHON bench/http/aiohttp_orders.py $options" ;;
@@ -114,6 +159,8 @@ measure() { # NAME PORT
     after=$(cpu_ticks $pid) || after=$before
     echo "ticks $((after - before)) $(getconf CLK_TCK)"
     echo "$output"
+  else
+    echo "bench: $1 does not answer: $BENCH_BUILD/$1.err" >&2
   fi
   stop $pid
 }
@@ -128,16 +175,48 @@ stop() { # PID: gently, and after a while not
   wait "$1" 2>/dev/null || true
 }
 
+results_of() { # LOAD
+  echo "$BENCH_BUILD/http-$1.txt"
+}
+
+# Sets `here` to the servers that can be measured; the others are noted in the
+# results.
+choose_servers() {
+  here=
+  for name in $(words "$servers"); do
+    reason=$(reason_to_leave_out "$name")
+    if [ -z "$reason" ]; then
+      here="$here $name"
+      continue
+    fi
+    echo "bench: $name is left out: $reason" >&2
+    for load in $(words "$loads"); do
+      echo "left out: $name, $reason" >>"$(results_of "$load")"
+    done
+  done
+}
+
+rm -f "$BENCH_BUILD/raw_server" "$BENCH_BUILD/go_server"
 build_raw_server || echo "bench: the raw server does not build" >&2
-results="$BENCH_BUILD/http.txt"
-: >"$results"
+if command -v go >/dev/null; then
+  build_go_server || echo "bench: the Go server does not build" >&2
+fi
+for load in $(words "$loads"); do
+  : >"$(results_of "$load")"
+done
+choose_servers
 port=${PORT:-18080}
 for round in $(seq "$rounds"); do
-  echo "round $round of $rounds" >&2
-  for name in $(echo "$servers" | tr ',' ' '); do
-    measure "$name" "$port" >>"$results"
-    port=$((port + 1))
+  for load in $(words "$loads"); do
+    echo "round $round of $rounds, $load" >&2
+    for name in $here; do
+      measure "$name" "$port" >>"$(results_of "$load")"
+      port=$((port + 1))
+    done
   done
 done
 LUA_PATH="bench/?.lua;;"
-exec lua5.4 bench/http/report.lua "$load" "$results" "$connections" $save
+for load in $(words "$loads"); do
+  lua5.4 bench/http/report.lua "$load" "$(results_of "$load")" \
+    "$connections" $save
+done

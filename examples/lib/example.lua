@@ -7,7 +7,8 @@ tell when something happened.
   }
 
 The table names the options and their defaults: `--breads 3`, `--bake=0.1`,
-`--fail-fast`. `--help` prints the comment at the top of the script.
+`--fail-fast`; a word that is no option is the option 1, if there is one.
+`--help` prints the comment at the top of the script.
 ]]
 
 local sluice = require "sluice"
@@ -42,8 +43,11 @@ local function parse(defaults)
     local key = name and name:gsub("-", "_")
     local default = defaults[key]
     if name == "help" then help() end
-    if default == nil then fail("unknown option %s", word) end
-    if type(default) == "boolean" then
+    if not name and defaults[1] and not rawget(options, 1) then
+      options[1] = word
+    elseif default == nil then
+      fail("unknown option %s", word)
+    elseif type(default) == "boolean" then
       options[key] = true
     else
       if not word:find("=") then value = table.remove(words, 1) end

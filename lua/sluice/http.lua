@@ -9,9 +9,12 @@ local sluice = require "sluice"
 local router = require "sluice.http.router"
 local http_server = require "sluice.http.server"
 local http_test = require "sluice.http.test"
+local tls = require "sluice.net.tls"
+local cookie = require "sluice.http.cookie"
+local fields = require "sluice.http.fields"
 local checkpoint = require("sluice.core").checkpoint
 
-local http = {}
+local http = { cookie = cookie.make, getall = fields.getall }
 
 local App = {}
 App.__index = App
@@ -34,7 +37,7 @@ local LIMITS = {
 local SERVE_OPTIONS = {
   host = "string", port = "number", unix = "string", reuse_port = "boolean",
   backlog = "number", grace = "number", access_log = true,
-  on_listen = "function",
+  on_listen = "function", tls = tls.check_server,
 }
 
 local function argument_error(name, message)
@@ -52,6 +55,8 @@ local function check_options(options, known, name)
       argument_error(name, ("unknown option '%s'"):format(tostring(key)))
     elseif type(kind) == "string" and type(value) ~= kind then
       argument_error(name, ("'%s' must be a %s"):format(key, kind))
+    elseif type(kind) == "function" and kind(value) then
+      argument_error(name, key .. ": " .. kind(value))
     end
   end
   return options
@@ -198,7 +203,8 @@ end
 --- Serves in a running loop: runs the hooks of the start, then accepts.
 -- @param[opt] options `host` ("127.0.0.1") and `port` (8080; 0 picks one), or
 -- `unix`; `reuse_port`, `backlog`; `grace` (10): seconds that requests in work
--- have when it stops; `access_log`: true, a file, a function
+-- have when it stops; `access_log`: true, a file, a function; `tls`: options
+-- or a TLSContext
 -- @return a server (`sockname`, `close`, `wait_closed`); or nil, message, code
 -- Waits.
 function App:serve(options)
@@ -256,6 +262,14 @@ function App:test(options)
   end
   if sluice.current_task() then return ask() end
   return sluice.run(ask)
+end
+
+-- -- the client, which is loaded when it is first used --
+
+for _, name in ipairs { "request", "get", "post", "Client" } do
+  http[name] = function(...)
+    return require("sluice.http.client")[name](...)
+  end
 end
 
 return http

@@ -122,7 +122,7 @@ end
 
 local SCRIPT = [[
 : >$0.out
-%s $0.lua >$0.out 2>$0.err &
+%s %s $0.lua >$0.out 2>$0.err &
 PID=$!
 for _ in $(seq 300); do
   PORT=$(sed -n 's/^port //p' $0.out)
@@ -152,12 +152,14 @@ local function read_file(path)
 end
 
 --- Runs a program that prints `port N`, and a shell script that talks to it
--- by $URL, $PORT, $PID, curl, stop, await and status.
+-- by $URL, $PORT, $PID, curl, stop, await and status. `environment`: such as
+-- "A=b", for the program only.
 -- @return what the script prints, and what the server wrote to stderr
-function support.session(program, script)
+function support.session(program, script, environment)
   local path = os.tmpname()
   write_file(path .. ".lua", program)
-  write_file(path, SCRIPT:format(os.getenv "LUA" or "lua5.4", script))
+  write_file(path, SCRIPT:format(environment or "",
+    os.getenv "LUA" or "lua5.4", script))
   local pipe = assert(io.popen("sh " .. path))
   local output = pipe:read "a"
   pipe:close()

@@ -66,14 +66,16 @@ local function with_file(text, run)
 end
 
 --- Runs the program by lua. Returns { status =, stdout =, stderr = }.
-function process.lua(text)
-  return process.bare(prelude .. text)
+-- @param[opt] wrapper a command that runs the command after it: "env A=b"
+function process.lua(text, wrapper)
+  return process.bare(prelude .. text, wrapper)
 end
 
 --- As `lua`, with nothing put before the program.
-function process.bare(text)
+function process.bare(text, wrapper)
   return with_file(text, function(path)
-    return execute(quote(os.getenv "LUA" or "lua5.4") .. " " .. path)
+    return execute((wrapper or "") .. " "
+      .. quote(os.getenv "LUA" or "lua5.4") .. " " .. path)
   end)
 end
 

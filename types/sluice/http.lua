@@ -25,6 +25,30 @@ local http = {}
 ---@nodiscard
 function http.App(limits) end
 
+---@class sluice.http.CookieOptions
+---@field path? string "/" unless given
+---@field domain? string
+---@field max_age? integer seconds; 0 removes it
+---@field expires? number a time of os.time
+---@field secure? boolean
+---@field http_only? boolean
+---@field same_site? "strict"|"lax"|"none"
+
+---The value of a Set-Cookie header.
+---@param name string
+---@param value string|number
+---@param options? sluice.http.CookieOptions
+---@return string
+---@nodiscard
+function http.cookie(name, value, options) end
+
+---All values of a name, in order.
+---@param values table<string, any> a query, cookies or a form
+---@param name string
+---@return any[]
+---@nodiscard
+function http.getall(values, name) end
+
 ---@alias sluice.http.Body string|table|nil|fun(): string?
 ---@alias sluice.http.Headers table<string, string|number|(string|number)[]>
 
@@ -93,6 +117,7 @@ function App:on_cleanup(fn) end
 ---@field reuse_port? boolean
 ---@field backlog? integer
 ---@field grace? sluice.Seconds 10 unless given
+---@field tls? sluice.net.TLSOptions|sluice.net.TLSContext
 ---@field access_log? true|file*|fun(line: string, entry: sluice.http.Entry)
 ---@field on_listen? fun(host: string, port: integer?)
 
@@ -131,6 +156,7 @@ function App:test(request) end
 ---@field path string without the query, decoded
 ---@field params table<string, string> of the path
 ---@field query table<string, string>
+---@field cookies table<string, string>
 ---@field headers table<string, string> names in small letters
 ---@field peer string the client's address
 local Request = {}

@@ -9,7 +9,7 @@ local net = {}
 ---@class sluice.net.ConnectOptions
 ---@field timeout? sluice.Seconds for all of it
 ---@field limit? integer bytes that a line may have, 65536 unless given
----@field tls? boolean not built in
+---@field tls? boolean|sluice.net.TLSOptions|sluice.net.TLSContext
 
 ---Connects to a host: a stream, or nil, message, code.
 ---@param host string a name or an address
@@ -33,6 +33,7 @@ function net.connect_unix(path, options) end
 ---@field reuse_port? boolean several processes can listen
 ---@field max_connections? integer nil: any number
 ---@field limit? integer bytes that a line may have, 65536 unless given
+---@field tls? sluice.net.TLSOptions|sluice.net.TLSContext
 
 ---Serves at a host and port; `handler(stream)` runs in a task a connection.
 ---@param handler fun(stream: sluice.Stream)
@@ -52,6 +53,52 @@ function net.serve(handler, host, port, options) end
 ---@return string? message
 ---@return string? code
 function net.serve_unix(handler, path, options) end
+
+---@class sluice.net.TLSOptions
+---@field cert? string the own certificate, a file of PEM
+---@field key? string its key, a file; nil: in the file of cert
+---@field password? string of the key
+---@field alpn? string[] protocols, the best first
+---@field min_version? "TLSv1.2"|"TLSv1.3"
+---@field crl_file? string revoked certificates
+---@field ca_file? string of a client: trusted authorities
+---@field ca_path? string of a client: a directory of them
+---@field server_name? string of a client: nil: the host connected to
+---@field verify? boolean of a client: false: any certificate will do
+---@field client_ca? string of a server: authorities of its clients
+---@field verify_client? "required"|"optional" of a server
+---@field handshake_timeout? sluice.Seconds of a server: 10 unless given
+---@field on_error? fun(message: string, code: string, host?: string, port?: integer) of a server
+
+---@class sluice.net.TLSContext
+local TLSContext = {}
+
+---Reads the files again, for connections made from now on.
+---@return true? done
+---@return string? message
+---@return string? code
+function TLSContext:reload() end
+
+---Options of TLS for any number of connections and servers.
+---@param options sluice.net.TLSOptions
+---@return sluice.net.TLSContext
+function net.TLSContext(options) end
+
+---@class sluice.TLSPeer
+---@field subject string
+---@field issuer string
+---@field names string whom the certificate is for
+---@field serial string
+---@field not_before string
+---@field not_after string
+---@field sha256 string fingerprint
+
+---@class sluice.TLSInfo
+---@field version string
+---@field cipher string
+---@field alpn? string
+---@field server_name? string
+---@field peer? sluice.TLSPeer
 
 ---@class sluice.Server
 local Server = {}
@@ -144,5 +191,11 @@ function Stream:peername() end
 ---@return integer|string|nil port or the message of a failure
 ---@return string? code
 function Stream:sockname() end
+
+---What TLS agreed upon; nil without TLS; nil, message, code.
+---@return sluice.TLSInfo?
+---@return string? message
+---@return string? code
+function Stream:tls() end
 
 return net

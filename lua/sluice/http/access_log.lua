@@ -13,12 +13,12 @@ local function format(entry)
     entry.path, entry.status, entry.bytes, entry.seconds)
 end
 
-local function peer_of(state)
-  if not state.peer then
-    local host, port = state.stream:peername()
-    state.peer = not host and "-" or port and host or "unix"
+local function peer_of(visit)
+  if not visit.peer then
+    local host, port = visit.stream:peername()
+    visit.peer = not host and "-" or port and host or "unix"
   end
-  return state.peer
+  return visit.peer
 end
 
 -- A path is the client's: what could break the line or fool who reads it is
@@ -47,9 +47,9 @@ function access_log.writer(option)
     error("access_log must be true, an open file or a function", 0)
   end
   local write = writer_of(option)
-  return function(state, request, status, bytes, began)
+  return function(visit, request, status, bytes, began)
     write {
-      peer = peer_of(state),
+      peer = peer_of(visit),
       method = request and request.method or "-",
       path = request and clean(request.path) or "-",
       status = status,

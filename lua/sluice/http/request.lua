@@ -8,6 +8,7 @@
 -- Internal to sluice.http. Fields that begin with `_` are its own.
 
 local core = require "sluice.core.http"
+local fields = require "sluice.http.fields"
 local json = require "sluice.http.json"
 
 local methods = {}
@@ -43,7 +44,12 @@ end
 
 --- request.query: a table of the query's names and values, decoded.
 function lazy.query(request)
-  return core.pairs(request._query or "")
+  return fields.new(core.pairs(request._query or ""))
+end
+
+--- request.cookies: a table of the cookies' names and values.
+function lazy.cookies(request)
+  return fields.new(core.cookies(request.headers.cookie or ""))
 end
 
 --- request.params: a table of the path's parameters, decoded.
@@ -99,7 +105,7 @@ function methods.form(request)
   end
   local text, message = methods.text(request)
   if not text then return nil, message end
-  return core.pairs(text)
+  return fields.new(core.pairs(text))
 end
 
 --- The next piece of the body: the client is read as fast as this is called.

@@ -2,14 +2,16 @@
 --
 -- The one idea: a connection is one task and one protected call; requests are
 -- handled one after the other inside it, and only an error leaves it, to be
--- logged and answered with 500. A stop is told to each connection, which ends
--- with the answer in work.
+-- logged and answered with 500. A connection without requests rests in the
+-- core and has no task, until it is roused. A stop is told to each
+-- connection, which ends with the answer in work.
 --
 -- Internal to sluice.http.
 
 local sluice = require "sluice"
 local core = require "sluice.core.http"
 local net = require "sluice.net"
+local tls = require "sluice.net.tls"
 local answer = require "sluice.http.answer"
 local Request = require "sluice.http.request"
 local access_log = require "sluice.http.access_log"
@@ -18,6 +20,7 @@ local checkpoint = require("sluice.core").checkpoint
 local Server = {}
 Server.__index = Server
 
+local CLIENT_GONE = 499 -- in the access log, as nginx has it
 local ABANDON = 5 -- seconds that cancelled handlers have to end
 
 local function log_error(...)
@@ -27,26 +30,31 @@ end
 
 -- -- a connection --
 
--- Answers requests until the connection is over. `state.request` is the one
--- in work, for whoever catches an error.
-local function serve_requests(server, conn, state)
-  local dispatch, log, stream = server.dispatch, server.log, state.stream
+-- Answers requests until the connection is over, or rests. `visit.request` is
+-- the one in work, for whoever catches an error.
+local function serve_requests(server, conn, visit)
+  local dispatch, log, stream = server.dispatch, server.log, visit.stream
   local send = answer.send
   while true do
     local method, path, head, query, encoded = conn:next()
-    if not method then
-      if path and log then log(state, nil, path) end
+    if method then
+      local request = setmetatable({
+        method = method, path = path, _head = head, _query = query,
+        _conn = conn, _stream = stream,
+      }, Request)
+      visit.request = request
+      local began = log and sluice.time()
+      visit.began = began
+      local status, bytes = send(conn, dispatch(request, encoded))
+      request._conn = nil
+      if log then log(visit, request, status, bytes, began) end
+    elseif method == nil then
+      if path and log then log(visit, nil, path) end
+      return
+    elseif conn:rest() then
+      visit.rests = true
       return
     end
-    local request = setmetatable({
-      method = method, path = path, _head = head, _query = query,
-      _conn = conn, _stream = stream,
-    }, Request)
-    state.request = request
-    local began = log and sluice.time()
-    local status, bytes = send(conn, dispatch(request, encoded))
-    request._conn = nil
-    if log then log(state, request, status, bytes, began) end
   end
 end
 
@@ -57,57 +65,82 @@ local function describe(err)
   return debug.traceback(tostring(err), 2)
 end
 
+local function is_in_work(conn)
+  local state = conn:state()
+  return state == "asked" or state == "sending"
+end
+
+-- The client of the request went away before it was answered.
+local function log_gone(server, visit)
+  if server.log then
+    server.log(visit, visit.request, CLIENT_GONE, 0, visit.began)
+  end
+end
+
 -- Answers the request that failed. Returns whether the connection can go on.
-local function recover(server, conn, state, err)
-  if sluice.is_cancelled(err) then sluice.sleep(0) end -- our own is raised
-  local request = state.request
+local function recover(server, conn, visit, err)
+  local request = visit.request
+  if sluice.is_cancelled(err) then
+    if conn:gone() and is_in_work(conn) then log_gone(server, visit) end
+    sluice.sleep(0) -- a cancellation of our own is raised again
+  end
   log_error(("error in %s %s: %s"):format(
     request and request.method or "?", request and request.path or "?",
     tostring(err)))
   if request then request._conn = nil end
   if conn:state() ~= "asked" then return false end
   local status = answer.send_status(conn, 500, "Internal Server Error")
-  if server.log then server.log(state, request, status) end
+  if server.log then server.log(visit, request, status) end
   return true
 end
 
--- Makes the connection known to who stops the server.
-local function enter(server, conn)
-  server.conns[conn] = true
-  if server.stopping then conn:stop() end
-end
+-- What a task holds while it serves a connection.
+local Visit = {}
 
-local function serve_connection(server, stream)
-  local conn <close> = core.Connection(stream, server.settings)
-  local state = { stream = stream }
-  enter(server, conn)
-  repeat
-    local ok, err = xpcall(serve_requests, describe, server, conn, state)
-  until ok or not recover(server, conn, state, err)
+function Visit.__close(visit)
+  local server, conn = visit.server, visit.conn
+  server.tasks[conn] = nil
+  if visit.rests then return end
+  conn:close()
+  server.count = server.count - 1
+  if server.count == 0 then server.empty:set() end
 end
 
 -- The task of a connection.
-local function handle(server, stream)
-  local task = sluice.current_task()
-  server.tasks[task] = true
-  local ok, err = pcall(serve_connection, server, stream)
-  server.tasks[task] = nil
-  server.count = server.count - 1
-  if server.count == 0 then server.empty:set() end
-  if not ok then error(err, 0) end
+local function serve_connection(server, conn)
+  local visit <close> = setmetatable({
+    server = server, conn = conn, stream = conn:stream(),
+  }, Visit)
+  server.tasks[conn] = sluice.current_task()
+  if server.stopping then conn:stop() end
+  repeat
+    local ok, err = xpcall(serve_requests, describe, server, conn, visit)
+  until ok or not recover(server, conn, visit, err)
+end
+
+-- Serves the connections that were roused from their rest.
+local function serve_roused(server)
+  for conn in server.settings.roused, server.settings do
+    sluice.create_task(serve_connection, server, conn)
+  end
 end
 
 -- -- starting --
 
 local function listen(server, options)
   local function on_connection(stream)
+    -- Its TLS handshake took longer than the server was there.
+    if server.ended:is_set() then return stream:close() end
+    local conn = core.Connection(stream, server.settings)
     server.count = server.count + 1
     server.empty:clear()
-    return handle(server, stream)
+    return serve_connection(server, conn)
   end
   local settings = {
     backlog = options.backlog, reuse_port = options.reuse_port,
     max_connections = server.app.limits.max_connections,
+    keep_open = true, -- a connection that rests outlives its task
+    tls = tls.with_alpn(options.tls, { "http/1.1" }),
   }
   if options.unix then
     return net.serve_unix(on_connection, options.unix, settings)
@@ -133,9 +166,8 @@ local function start(app, dispatch, options)
     dispatch = dispatch,
     log = access_log.writer(options.access_log),
     grace = options.grace or 10,
-    conns = setmetatable({}, { __mode = "k" }),
-    tasks = {},
-    count = 0,
+    tasks = {}, -- of the connections that one serves
+    count = 0, -- of connections, also those that rest
     empty = sluice.Event(),
     ended = sluice.Event(),
   }, Server)
@@ -144,6 +176,8 @@ local function start(app, dispatch, options)
   local socket, message, code = listen(server, options)
   if socket then
     server.socket = socket
+    local task = sluice.create_task(serve_roused, server)
+    task.name = "connections that rest"
     return server
   end
   run_hooks(app, app.hooks.shutdown)
@@ -156,7 +190,7 @@ end
 -- Cancels what is left and gives it a moment to end.
 local function abandon(server)
   local tasks = {}
-  for task in pairs(server.tasks) do
+  for _, task in pairs(server.tasks) do
     task:cancel("the server stops")
     tasks[#tasks + 1] = task
   end
@@ -171,12 +205,14 @@ function Server:stop()
   self.stopping = true
   self.socket:close()
   local due = sluice.time() + self.grace
-  for conn in pairs(self.conns) do conn:stop() end
+  for conn in pairs(self.tasks) do conn:stop() end
+  self.settings:stop()
   run_hooks(self.app, self.app.hooks.shutdown)
   self.empty:wait(math.max(0, due - sluice.time()))
   if self.count > 0 then abandon(self) end
   -- The last bytes of answers are on their way; their sockets linger.
   self.socket:wait_closed(math.max(0, math.min(2, due - sluice.time())))
+  self.settings:close()
   run_hooks(self.app, self.app.hooks.cleanup)
   self.ended:set()
 end
