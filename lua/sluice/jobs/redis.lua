@@ -139,8 +139,8 @@ local function seconds_of(text)
   return text and tonumber(text) / 1000 or nil
 end
 
--- The raw job of a script's record.
-local function job_of(record)
+-- The raw job of a script's record. Who only looks at a job gets no token.
+local function job_of(record, reserved)
   local state = record[13]
   local job = {
     id = math.tointeger(tonumber(record[12])), state = state,
@@ -148,7 +148,7 @@ local function job_of(record)
     priority = tonumber(record[3]),
     attempts = math.tointeger(tonumber(record[4])),
     max_attempts = math.tointeger(tonumber(record[5])),
-    token = math.tointeger(tonumber(record[6])),
+    token = reserved and math.tointeger(tonumber(record[6])) or nil,
     created = seconds_of(record[7]), lease = seconds_of(record[8]),
     unique = record[9] or nil, error = record[10] or nil,
   }
@@ -157,9 +157,9 @@ local function job_of(record)
   return job
 end
 
-local function jobs_of(records)
+local function jobs_of(records, reserved)
   local list = {}
-  for i, record in ipairs(records) do list[i] = job_of(record) end
+  for i, record in ipairs(records) do list[i] = job_of(record, reserved) end
   return list
 end
 
@@ -241,7 +241,7 @@ end
 local function look(self, queue, n, key)
   local reply, reason, message = run(self, "reserve", queue.key, key, n)
   if not reply then return nil, reason, message, 0 end
-  if #reply[4] > 0 then return jobs_of(reply[4]) end
+  if #reply[4] > 0 then return jobs_of(reply[4], true) end
   local wait = reply[2] < 0 and math.huge or reply[2] / 1000
   return nil, "timeout", nil, wait
 end
@@ -434,6 +434,7 @@ function Engine:close()
   if self.main then self.main:close() end
   for waiter in pairs(self.blocked) do waiter:close() end
   for _, waiter in ipairs(self.waiters) do waiter:close() end
+  for keeper in pairs(self.keepers) do keeper:close() end
   return true
 end
 
@@ -468,7 +469,8 @@ local function open(rest, options, url)
     address = where, patience = options.patience or 5,
     reply_time = options.reply_time or 5, opening = sluice.Lock(),
     shas = {}, calls = 0, name = random_name(), offset = 0, warned = {},
-    waiters = {}, blocked = setmetatable({}, { __mode = "k" }),
+    waiters = {}, keepers = {},
+    blocked = setmetatable({}, { __mode = "k" }),
   }, Engine)
   local main, why, code = open_main(self)
   if not main then return nil, why, code or "EUNAVAILABLE" end

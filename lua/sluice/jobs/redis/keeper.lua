@@ -48,14 +48,28 @@ function Keeper:keep(queue, jobs)
   schedule(self)
 end
 
+local function stop(self)
+  if self.timer then self.timer:cancel() end
+  self.timer = nil
+end
+
 --- Their leases are not renewed any more. Never waits.
 function Keeper:forget(jobs)
   for _, job in ipairs(jobs) do self.jobs[job.id] = nil end
+  if next(self.jobs) == nil then stop(self) end
+end
+
+--- No lease is renewed any more. Never waits.
+function Keeper:close()
+  self.jobs = {}
+  stop(self)
 end
 
 --- A keeper of a queue of the engine.
 local function new(engine)
-  return setmetatable({ engine = engine, jobs = {} }, Keeper)
+  local keeper = setmetatable({ engine = engine, jobs = {} }, Keeper)
+  engine.keepers[keeper] = true
+  return keeper
 end
 
 return { new = new }

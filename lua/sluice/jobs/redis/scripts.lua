@@ -172,8 +172,13 @@ if known then return cjson.decode(known) end
 local settings = call('HMGET', META, 'maxsize', 'lease', 'max_attempts')
 local ids, found, fresh, named = {}, {}, 0, {}
 local n = (#ARGV - 1) / 9
+local ticked = false
 for i = 0, n - 1 do
   local u = ARGV[i * 9 + 9]
+  if u ~= '' and not ticked then
+    tick() -- it may be free again
+    ticked = true
+  end
   local id = u ~= '' and (call('HGET', UNIQUE, u) or named[u])
   if id then
     ids[i + 1], found[i + 1] = id, 1
