@@ -79,7 +79,7 @@ describe("a store on Redis", function()
     assert.matches("replica", message)
   end)
 
-  it("takes no job when the server is full, and gives those it has", function()
+  it("takes no job when the server is full, and gives what it has", function()
     with_server(function(server, queue)
       assert.is_number(queue:put "a")
       server:cli "CONFIG SET maxmemory 1"
@@ -101,7 +101,8 @@ describe("a store on Redis", function()
       server:start(table.unpack(server.words))
       assert.is_number(queue:put "after")
       assert.equal(21, queue:stats().ready)
-    end, "--key-load-delay 20000", "--loading-process-events-interval-bytes 1024")
+    end, "--key-load-delay 20000",
+      "--loading-process-events-interval-bytes 1024")
   end)
 end)
 

@@ -434,7 +434,7 @@ function Engine:close()
   if self.main then self.main:close() end
   for waiter in pairs(self.blocked) do waiter:close() end
   for _, waiter in ipairs(self.waiters) do waiter:close() end
-  for keeper in pairs(self.keepers) do keeper:close() end
+  for one in pairs(self.keepers) do one:close() end
   return true
 end
 

@@ -14,7 +14,7 @@
 local net = require "sluice.net"
 local sluice = require "sluice"
 
-local STALE = 0.01 -- seconds without a command
+local STALE = 0.001 -- seconds without a command
 
 local Connection = {}
 Connection.__index = Connection
