@@ -288,7 +288,10 @@ static int start_k(lua_State *L, struct sl_task *task,
                    struct ticket *ticket) {
   struct sl_call *call = ticket->call;
   enum sl_verb verb = call->op.verb;
+  uint64_t timeout_ns;
   sl_call_fill(L, call);
+  /* What is not to wait is tried all the same, which may take a while. */
+  timeout_ns = call->no_wait ? SL_NEVER : call->timeout_ns;
   luaL_checkstack(L, 16, NULL); /* nothing throws once it is posted */
   if (task->scope->effective || call->store->closing) {
     /* A finaliser cancelled the task, or closed the store. */
@@ -300,7 +303,7 @@ static int start_k(lua_State *L, struct sl_task *task,
   post(call);
   if (call->state == SL_CALL_FINISHED) return deliver(L, ticket);
   return sl_wait_park_k(L, task, &call->waiters, &call_kinds[verb], call,
-                        call->timeout_ns, k_call);
+                        timeout_ns, k_call);
 }
 
 static int k_crowd(lua_State *L, int status, lua_KContext ctx) {

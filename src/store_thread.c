@@ -97,13 +97,15 @@ static void clear_wake(struct sl_store_thread *thread) {
   while (read(thread->wake_read, buffer, sizeof buffer) > 0) continue;
 }
 
-/* Sleeps until it is woken, the engine's descriptor speaks, or due_ns. */
-static void doze(struct sl_store_thread *thread, int64_t due_ns) {
+/* Sleeps until it is woken, the engine's descriptor speaks (which matters
+   only to those who wait), or due_ns. */
+static void doze(struct sl_store_thread *thread, int64_t due_ns,
+                 bool listens) {
   const struct sl_engine_class *class = thread->class;
   struct pollfd fds[2] = {{thread->wake_read, POLLIN, 0},
                           {-1, POLLIN, 0}};
   int64_t left_ns = due_ns - (int64_t)uv_hrtime();
-  if (class->fd != NULL) fds[1].fd = class->fd(thread->engine);
+  if (listens && class->fd != NULL) fds[1].fd = class->fd(thread->engine);
   if (left_ns < 0) left_ns = 0;
 #if defined(__linux__)
   struct timespec left = {left_ns / 1000000000, left_ns % 1000000000};
@@ -230,7 +232,7 @@ static void run_batch(struct sl_store_thread *thread, bool writes) {
 
 /* Works or sleeps once. Returns false when it is to end. */
 static bool step(struct sl_store_thread *thread) {
-  bool due, writes, over;
+  bool due, writes, over, listens;
   int64_t next = 0;
   uv_mutex_lock(&thread->mutex);
   over = thread->stopping ||
@@ -239,13 +241,14 @@ static bool step(struct sl_store_thread *thread) {
         is_ripe(thread, (int64_t)uv_hrtime());
   writes = any_writes(thread);
   thread->sleeping = !over && !due;
+  listens = !sl_list_empty(&thread->asleep);
   if (thread->sleeping) next = next_ns(thread);
   uv_mutex_unlock(&thread->mutex);
   if (over) return false;
   if (due)
     run_batch(thread, writes);
   else
-    doze(thread, next);
+    doze(thread, next, listens);
   return true;
 }
 
