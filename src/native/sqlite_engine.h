@@ -8,8 +8,9 @@
 ** data_version tells.
 **
 ** sqlite.c has the module and the batches, sqlite_verbs.c what operations
-** do, sqlite_look.c those from outside, sqlite_jobs.c how a job changes its state, sqlite_leases.c whose leases
-** are renewed and who has died, sqlite_check.c the check.
+** do, sqlite_look.c those from outside, sqlite_jobs.c how a job changes its
+** state, sqlite_leases.c whose leases are renewed and who has died,
+** sqlite_check.c the check.
 */
 #ifndef SL_SQLITE_ENGINE_H
 #define SL_SQLITE_ENGINE_H
