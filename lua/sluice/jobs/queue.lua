@@ -83,7 +83,8 @@ function Queue:put(body, opts)
   checkpoint("put")
   local ids, found, message = self.engine:put(self.q, { entry })
   if not ids then return nil, found, message end
-  return ids[1], found and found[1]
+  if found then return ids[1], found[1] end
+  return ids[1]
 end
 
 -- A table with a field `body` is a body with options, any other a body.
