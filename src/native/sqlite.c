@@ -10,7 +10,8 @@
 **
 ** A full disk fails even a delete. Then the ballast is given up and the log
 ** is carried over into the file, so that its space is used again: puts are
-** refused, everything else goes on, until there is room for the ballast.
+** refused, everything else goes on, until there is room for the ballast, or
+** jobs that went have left some in the file.
 */
 #include <lauxlib.h>
 #include <lua.h>
@@ -24,7 +25,10 @@
 #include "sqlite_crc.h"
 #include "sqlite_engine.h"
 
-enum { CHECKPOINT_FRAMES = 1000 };
+enum {
+  CHECKPOINT_FRAMES = 1000,
+  FREE_PAGES = 1000 /* in the file, so that puts need no room on the disk */
+};
 
 static const int64_t SECOND = INT64_C(1000000000);
 
@@ -209,6 +213,7 @@ static void do_singly(struct sl_engine *engine, struct sl_link *ops) {
 /* Gives up the ballast, and has the log's space used again. */
 static void go_full(struct sl_engine *engine) {
   engine->full = true;
+  engine->cramped = true;
   sl_lite_ballast_drop(&engine->files);
   sl_lite_checkpoint(&engine->db);
 }
@@ -263,15 +268,21 @@ static void tidy_log(struct sl_engine *engine) {
     sl_lite_checkpoint(&engine->db);
 }
 
+/* Looks whether there is room again. */
+static void look_for_room(struct sl_engine *engine) {
+  if (!engine->full || !engine->locked) return;
+  engine->full = !sl_lite_ballast_make(&engine->files);
+  engine->cramped = sl_lite_ask(&engine->db, "PRAGMA freelist_count", 0) <
+                    FREE_PAGES;
+}
+
 static void run(struct sl_engine *engine, struct sl_link *ops,
                 struct sl_link *waiting, int64_t now_ns) {
   struct sl_link done;
   engine->host_ns = now_ns;
   engine->news = false;
   tidy_log(engine);
-  if (engine->full && engine->locked &&
-      sl_lite_ballast_make(&engine->files))
-    engine->full = false;
+  look_for_room(engine);
   if (!attempt(engine, ops, waiting)) recover(engine, ops, waiting);
   sl_link_init(&done);
   move(waiting, &done, false);

@@ -59,7 +59,8 @@ struct sl_engine {
   bool news;    /* others have committed */
   bool deaths;  /* somebody may have died */
   bool tell;    /* others may wait for what this batch has done */
-  bool full;    /* the disk is: no puts until there is ballast again */
+  bool full;    /* the disk is, until there is ballast again */
+  bool cramped; /* and there is no room in the file: no puts */
 };
 
 static inline int64_t sl_lite_after(const struct sl_engine *engine,

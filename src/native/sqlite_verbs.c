@@ -205,7 +205,7 @@ static void undo(struct sl_engine *engine, struct sl_op *op,
 static void put(struct sl_engine *engine, struct sl_op *op) {
   struct sl_lite_queue before = engine->queues[op->queue];
   bool save = op->njobs > 1 && before.settings.maxsize > 0;
-  if (engine->full) {
+  if (engine->full && engine->cramped) {
     sl_op_fail(op, SL_OP_DISK_FULL, NULL);
     return;
   }
