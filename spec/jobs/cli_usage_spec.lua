@@ -6,6 +6,7 @@ local jobs = require "sluice.jobs"
 local process = require "spec.support.process"
 local redis = require "spec.support.redis"
 local sluice = require "sluice"
+local sqlite = require "spec.support.engines.sqlite"
 local text = require "sluice.jobs.cli_text"
 
 local LUA = os.getenv "LUA" or "lua5.4"
@@ -81,6 +82,49 @@ describe("sluice jobs", function()
       'cd "$0" && "$1" "$2" ./jobs peek', dir, LUA, launcher }
     assert.equal("./jobs\tpeek\n", result.stdout)
     os.execute("rm -rf " .. dir)
+  end)
+end)
+
+describe("sluice jobs over a file", function()
+  -- Runs fn(path, url) beside a new store of two jobs.
+  local function case(name, fn)
+    it(name, function()
+      local path = sqlite.path()
+      sluice.run(function()
+        local store <close> = assert(jobs.open("sqlite:" .. path))
+        store:queue("orders"):put_many { "body 1", "body 2" }
+      end)
+      fn(path, "sqlite:" .. path)
+      sqlite.clean()
+    end)
+  end
+
+  local function sql(path, statement)
+    assert.is_true((os.execute(("sqlite3 %s '%s'"):format(path, statement))))
+  end
+
+  case("of somebody else says so", function(path, url)
+    sql(path, "PRAGMA application_id=7")
+    fails(1, "cannot open " .. path .. ": the database is not a job store",
+      url)
+  end)
+
+  case("that is damaged ends with 1", function(path, url)
+    sql(path, 'UPDATE job SET body=cast("x" AS BLOB) WHERE id=1000000002')
+    fails(1, url .. ": damaged: the body of job 1000000002", url, "check")
+    local result = run(url, "check", "--json")
+    assert.equal(1, result.status)
+    assert.truthy(result.stdout:find '^{"whole":false,"reason":"damaged",')
+  end)
+
+  case("shows which job is damaged", function(path, url)
+    sql(path, 'UPDATE job SET body=cast("x" AS BLOB) WHERE id=1000000002')
+    assert.truthy(run(url, "peek", "orders").stdout
+      :find "\n1000000002 .* %(damaged%)\n$")
+    assert.truthy(run(url, "peek", "orders", "1000000002").stdout
+      :find "body +%(damaged%)\n$")
+    assert.truthy(run(url, "peek", "orders", "--json").stdout
+      :find('"body":null}', 1, true))
   end)
 end)
 

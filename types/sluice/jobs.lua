@@ -218,7 +218,7 @@ function Queue:stats() end
 
 ---@class sluice.jobs.JobFields
 ---@field id integer
----@field body string|table
+---@field body string|table|nil nil of a damaged job that is looked at
 ---@field priority number
 ---@field created number seconds since 1970
 ---@field attempts integer

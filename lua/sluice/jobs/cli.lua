@@ -148,8 +148,12 @@ local function open(url)
   local store, message, code = jobs.open(url)
   if store then return store end
   if code == "EINVAL" then return nil, misuse("%s", message) end
-  return nil, bad_day(("cannot open %s: %s"):format(shown(url),
-    message or code))
+  message = message or code
+  local path = url:match "^%a+:(.*)$"
+  if message:find(path, 1, true) ~= 1 then
+    message = ("%s: %s"):format(shown(url), message)
+  end
+  return nil, bad_day("cannot open " .. message)
 end
 
 -- -- running a command --

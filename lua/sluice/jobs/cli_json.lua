@@ -123,8 +123,12 @@ local FIELDS = {
   "deadline", "lease", "token",
 }
 
+-- The body of a job that is damaged is missing: null.
 local function append_body(fields, raw)
-  if raw.format == 1 and http_json.decode(raw.body) ~= nil then
+  if raw.body == nil then
+    fields[#fields + 1] = "body"
+    fields[#fields + 1] = json.raw "null"
+  elseif raw.format == 1 and http_json.decode(raw.body) ~= nil then
     fields[#fields + 1] = "body"
     fields[#fields + 1] = json.raw(raw.body)
   else

@@ -94,6 +94,9 @@ end
 
 -- -- jobs --
 
+-- The body of a job that is damaged is missing.
+local DAMAGED = "(damaged)"
+
 local function tries(raw)
   if raw.max_attempts == 0 then return ("%d"):format(raw.attempts) end
   return ("%d/%d"):format(raw.attempts, raw.max_attempts)
@@ -127,7 +130,7 @@ function layout.jobs(raws, state, now)
   local lines = { text.line(widths, titles) }
   for _, raw in ipairs(raws) do
     local cells = { raw.id, text.number(raw.priority), tries(raw),
-      since(raw.created, now), " " .. raw.body }
+      since(raw.created, now), " " .. (raw.body or DAMAGED) }
     push(cells, own, own and own[2](raw, now))
     lines[#lines + 1] = text.line(widths, cells)
     if state == "dead" and raw.error then
@@ -178,7 +181,7 @@ function layout.job(raw, name, now)
   add("lease until", raw.deadline and moment(raw.deadline, now))
   add("unique", raw.unique)
   add("error", raw.error)
-  add("body", raw.body)
+  add("body", raw.body or DAMAGED)
   return lines
 end
 
