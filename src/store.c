@@ -13,8 +13,8 @@
 
 enum {
   MAX_IN_FLIGHT = 8192, /* more calls wait before their arguments are copied */
-  NARGUMENTS = 5,
-  TICKET = NARGUMENTS + 1
+  MAX_SPARE = 1024,
+  NARGUMENTS = 5
 };
 
 static const int64_t RETRY_NS = 1000000; /* without memory to settle */
@@ -24,16 +24,8 @@ struct store_box {
   struct sl_store *store;
 };
 
-struct ticket {
-  const struct sl_class *class;
-  struct sl_call *call; /* NULL: it was given up */
-  bool permit;          /* it counts as in flight, and was not posted */
-};
-
 static const struct sl_class store_class = {"sluice.Store",
                                             sizeof(struct store_box)};
-static const struct sl_class ticket_class = {"sluice.StoreCall",
-                                             sizeof(struct ticket)};
 
 /* Registry: the list of the stores that are not closed. */
 static const char stores_key;
@@ -43,31 +35,77 @@ static lua_CFunction const methods_by_verb[SL_NVERBS];
 /* -- calls -- */
 
 static void free_call(struct sl_call *call) {
+  sl_link_unlink(&call->link);
   sl_op_fini(&call->op);
   free(call);
 }
 
-/* There is room for one more: whoever waits longest has it. */
+/* Throws: memory. */
+static struct sl_call *new_call(lua_State *L, struct sl_store *store,
+                                enum sl_verb verb) {
+  struct sl_call *call;
+  if (!sl_list_empty(&store->spare)) {
+    call = sl_container(sl_list_pop(&store->spare), struct sl_call, link);
+    store->nspare--;
+    sl_op_reset(&call->op, verb);
+  } else {
+    call = malloc(sizeof *call);
+    if (call == NULL) luaL_error(L, "not enough memory");
+    sl_op_init(&call->op, verb);
+    sl_link_init(&call->link);
+    sl_link_init(&call->waiters);
+  }
+  sl_list_push(&store->calls, &call->link);
+  call->store = store;
+  call->timeout_ns = SL_NEVER;
+  call->state = SL_CALL_IDLE;
+  call->no_wait = call->withdrawn = call->orphan = false;
+  return call;
+}
+
+/* The call is wanted no more; it is not with the engine. */
+static void return_call(struct sl_call *call) {
+  struct sl_store *store = call->store;
+  if (store->nspare == MAX_SPARE || store->closing) {
+    free_call(call);
+    return;
+  }
+  sl_link_unlink(&call->link);
+  sl_list_push(&store->spare, &call->link);
+  store->nspare++;
+}
+
+static bool has_room(const struct sl_store *store) {
+  return store->in_flight + store->granted < MAX_IN_FLIGHT;
+}
+
+/* There is room: who waits longest has it. */
 static void admit(struct sl_store *store) {
-  while (store->in_flight < MAX_IN_FLIGHT &&
-         !sl_list_empty(&store->crowd)) {
-    store->in_flight++;
+  while (has_room(store) && !sl_list_empty(&store->crowd)) {
+    store->granted++;
     sl_task_wake(sl_task_of(store->crowd.next), SL_WOKEN);
   }
+}
+
+static void free_calls(struct sl_link *list) {
+  while (!sl_list_empty(list))
+    free_call(sl_container(list->next, struct sl_call, link));
 }
 
 /* Frees it when nobody refers to it any more. */
 static void free_store(struct sl_store *store) {
   if (store->boxed || !store->closed || store->in_flight > 0) return;
+  free_calls(&store->calls);
+  free_calls(&store->spare);
   sl_link_unlink(&store->link);
   free(store);
 }
 
 static void leave_flight(struct sl_store *store) {
   store->in_flight--;
-  admit(store);
-  if (store->thread != NULL)
-    sl_store_thread_hold(store->thread, store->in_flight > 0);
+  if (!sl_list_empty(&store->crowd)) admit(store);
+  if (store->in_flight > 0) return;
+  if (store->thread != NULL) sl_store_thread_hold(store->thread, false);
   free_store(store);
 }
 
@@ -78,7 +116,7 @@ void sl_call_finish(struct sl_call *call) {
   if (!sl_list_empty(&call->waiters))
     sl_task_wake(sl_task_of(call->waiters.next),
                  found ? SL_WOKEN : (enum sl_wake)call->why);
-  if (!call->held) free_call(call);
+  if (call->orphan) return_call(call);
   leave_flight(store);
 }
 
@@ -142,8 +180,9 @@ static bool withdraw(struct sl_store *store, struct sl_call *call,
 static void post(struct sl_call *call) {
   struct sl_store *store = call->store;
   call->state = SL_CALL_PENDING;
-  if (store->thread != NULL) {
+  if (store->in_flight++ == 0 && store->thread != NULL)
     sl_store_thread_hold(store->thread, true);
+  if (store->thread != NULL) {
     sl_store_thread_post(store->thread, call);
   } else {
     run_inline(store, call);
@@ -199,39 +238,6 @@ static void begin_close(struct sl_store *store) {
     close_inline(store);
 }
 
-/* -- tickets -- */
-
-static void give_up(struct ticket *ticket) {
-  struct sl_call *call = ticket->call;
-  if (call == NULL) return;
-  ticket->call = NULL;
-  call->held = false;
-  if (ticket->permit) leave_flight(call->store);
-  ticket->permit = false;
-  if (call->state == SL_CALL_IDLE || call->state == SL_CALL_FINISHED)
-    free_call(call);
-}
-
-static int collect_ticket(lua_State *L) {
-  give_up(sl_check(L, 1, &ticket_class));
-  return 0;
-}
-
-/* Pushes a ticket with a new call. Throws: memory. */
-static struct ticket *new_ticket(lua_State *L, struct sl_store *store,
-                                 enum sl_verb verb) {
-  struct ticket *ticket = sl_object_new(L, &ticket_class, 0);
-  struct sl_call *call = calloc(1, sizeof *call);
-  if (call == NULL) luaL_error(L, "not enough memory");
-  sl_op_init(&call->op, verb);
-  sl_link_init(&call->waiters);
-  call->store = store;
-  call->timeout_ns = SL_NEVER;
-  call->held = true;
-  ticket->call = call;
-  return ticket;
-}
-
 /* -- waiting -- */
 
 /* A call with an effect, or about to have one, is waited for. */
@@ -241,7 +247,9 @@ static void abandon_call(struct sl_task *task, enum sl_wake why) {
     call->op.status = SL_OP_WAITING;
     sl_call_finish(call);
   } else if (why == SL_DEADLOCKED) {
-    sl_task_wake(task, why); /* the call ends by itself */
+    call->orphan = true; /* it ends by itself */
+    task->object = NULL;
+    sl_task_wake(task, why);
   }
 }
 
@@ -265,55 +273,43 @@ static const struct sl_wait_kind close_kind = {"jobs: close", NULL, NULL,
 static const struct sl_wait_kind open_kind = {"jobs: open", NULL, NULL,
                                               NULL};
 
-/* Returns what the call of the ticket came to. */
-static int deliver(lua_State *L, struct ticket *ticket) {
+/* Returns what the call came to. If that throws, it is the store's. */
+static int deliver(lua_State *L, struct sl_call *call) {
   int n;
   luaL_checkstack(L, 16, NULL);
-  n = sl_call_push(L, ticket->call);
-  give_up(ticket);
+  n = sl_call_push(L, call);
+  return_call(call);
   return n;
 }
 
 static int k_call(lua_State *L, int status, lua_KContext ctx) {
   struct sl_task *task = (struct sl_task *)ctx;
-  struct ticket *ticket = lua_touserdata(L, TICKET);
+  struct sl_call *call = task->object;
   (void)status;
-  if (task->woken != SL_WOKEN) give_up(ticket);
+  if (task->woken != SL_WOKEN && task->state == SL_RUNNING && call != NULL)
+    return_call(call);
   if (sl_wait_outcome(L, task) == SL_TIMED_OUT) return sl_fail(L, "timeout");
-  return deliver(L, ticket);
+  return deliver(L, call);
 }
 
-/* Fills and posts the call of the ticket, whose permit it uses. */
-static int start_k(lua_State *L, struct sl_task *task,
-                   struct ticket *ticket) {
-  struct sl_call *call = ticket->call;
-  enum sl_verb verb = call->op.verb;
+static int start_k(lua_State *L, struct sl_store *store,
+                   struct sl_task *task, enum sl_verb verb) {
+  struct sl_call *call = new_call(L, store, verb);
   uint64_t timeout_ns;
   sl_call_fill(L, call);
-  /* What is not to wait is tried all the same, which may take a while. */
-  timeout_ns = call->no_wait ? SL_NEVER : call->timeout_ns;
   luaL_checkstack(L, 16, NULL); /* nothing throws once it is posted */
-  if (task->scope->effective || call->store->closing) {
+  if (task->scope->effective || store->closing) {
     /* A finaliser cancelled the task, or closed the store. */
-    give_up(ticket);
+    return_call(call);
     lua_settop(L, NARGUMENTS);
     return sl_wait_pause_k(L, task, methods_by_verb[verb]);
   }
-  ticket->permit = false;
+  /* What is not to wait is tried all the same, which may take a while. */
+  timeout_ns = call->no_wait ? SL_NEVER : call->timeout_ns;
   post(call);
-  if (call->state == SL_CALL_FINISHED) return deliver(L, ticket);
+  if (call->state == SL_CALL_FINISHED) return deliver(L, call);
   return sl_wait_park_k(L, task, &call->waiters, &call_kinds[verb], call,
                         timeout_ns, k_call);
-}
-
-static int k_crowd(lua_State *L, int status, lua_KContext ctx) {
-  struct sl_task *task = (struct sl_task *)ctx;
-  struct ticket *ticket = lua_touserdata(L, TICKET);
-  (void)status;
-  ticket->permit = task->woken == SL_WOKEN;
-  if (!ticket->permit) give_up(ticket);
-  if (sl_wait_outcome(L, task) == SL_SHUT_DOWN) return sl_fail(L, "closed");
-  return start_k(L, task, ticket);
 }
 
 static struct sl_store *check_store(lua_State *L) {
@@ -321,22 +317,31 @@ static struct sl_store *check_store(lua_State *L) {
   return box->store;
 }
 
+/* Room was found, or the store was closed. The verb is above the arguments. */
+static int k_crowd(lua_State *L, int status, lua_KContext ctx) {
+  struct sl_task *task = (struct sl_task *)ctx;
+  struct sl_store *store = check_store(L);
+  enum sl_verb verb = (enum sl_verb)lua_tointeger(L, NARGUMENTS + 1);
+  (void)status;
+  if (task->woken == SL_WOKEN) store->granted--;
+  if (sl_wait_outcome(L, task) == SL_SHUT_DOWN || store->closing)
+    return sl_fail(L, "closed");
+  lua_settop(L, NARGUMENTS);
+  return start_k(L, store, task, verb);
+}
+
 /* Every method: carries out `verb` with the arguments. */
 static int perform(lua_State *L, enum sl_verb verb) {
   struct sl_store *store = check_store(L);
   struct sl_task *task = sl_wait_enter(L, sl_loop_of(L));
-  struct ticket *ticket;
   if (sl_wait_must_pause(task))
     return sl_wait_pause_k(L, task, methods_by_verb[verb]);
   if (store == NULL || store->closing) return sl_fail(L, "closed");
   lua_settop(L, NARGUMENTS);
-  ticket = new_ticket(L, store, verb);
-  if (store->in_flight >= MAX_IN_FLIGHT)
-    return sl_wait_park_k(L, task, &store->crowd, &crowd_kind, store,
-                          SL_NEVER, k_crowd);
-  ticket->permit = true;
-  store->in_flight++;
-  return start_k(L, task, ticket);
+  if (has_room(store)) return start_k(L, store, task, verb);
+  lua_pushinteger(L, (lua_Integer)verb);
+  return sl_wait_park_k(L, task, &store->crowd, &crowd_kind, store, SL_NEVER,
+                        k_crowd);
 }
 
 #define METHOD(name, verb) \
@@ -376,15 +381,19 @@ static lua_CFunction const methods_by_verb[SL_NVERBS] = {
 /* engine:keep(queue, jobs): never waits. */
 static int keep(lua_State *L) {
   struct sl_store *store = check_store(L);
-  struct ticket *ticket;
+  struct sl_call *call;
   if (store == NULL || store->closing) return 0;
   lua_settop(L, NARGUMENTS);
-  ticket = new_ticket(L, store, SL_OP_KEEP);
-  sl_call_fill(L, ticket->call);
-  if (store->closing) return 0;
-  store->in_flight++;
-  post(ticket->call);
-  give_up(ticket);
+  call = new_call(L, store, SL_OP_KEEP);
+  sl_call_fill(L, call);
+  if (store->closing) {
+    return_call(call);
+    return 0;
+  }
+  call->orphan = true;
+  post(call);
+  /* The task may compute for longer than the lease from here on. */
+  if (store->thread != NULL) sl_store_thread_flush(store->thread);
   return 0;
 }
 
@@ -455,6 +464,8 @@ static struct sl_store *new_store(lua_State *L, struct sl_loop *loop,
   store->closing = true;
   store->closed = true;
   sl_link_init(&store->asleep);
+  sl_link_init(&store->calls);
+  sl_link_init(&store->spare);
   sl_link_init(&store->crowd);
   sl_link_init(&store->openers);
   sl_link_init(&store->closers);
@@ -555,11 +566,8 @@ static void open_class(lua_State *L, struct sl_loop *loop) {
       {"now", now},            {"close", close_store},
       {NULL, NULL}};
   static const luaL_Reg meta[] = {{"__gc", collect_box}, {NULL, NULL}};
-  static const luaL_Reg none[] = {{NULL, NULL}};
-  static const luaL_Reg ticket[] = {{"__gc", collect_ticket}, {NULL, NULL}};
   sl_class_new(L, &store_class, loop, methods, meta);
-  sl_class_new(L, &ticket_class, loop, none, ticket);
-  lua_pop(L, 2);
+  lua_pop(L, 1);
 }
 
 static int push_module(lua_State *L) {

@@ -13,10 +13,10 @@
 **                      │                    ASLEEP ── withdrawn ──► FINISHED
 **                      └──────────── withdrawn ───────────────────► FINISHED
 **
-** A call belongs to its ticket, a userdata on the waiting task's stack, and,
-** from post to FINISHED, to the store; who leaves last frees it. An effect
-** is never lost: a call that is TAKEN is waited for even by a task that was
-** cancelled, and then it succeeds.
+** A call belongs to its store, which has used ones again; its task returns
+** it when it has had the results. An effect is never lost: a call that is
+** TAKEN is waited for even by a task that was cancelled, and then it
+** succeeds.
 **
 ** Owns the parking, the bound on what is outstanding, and the table
 ** sluice.core.store. Knows nothing of what a queue is.
@@ -37,6 +37,7 @@ enum sl_call_state {
 
 struct sl_call {
   struct sl_op op; /* first */
+  struct sl_link link;    /* among the store's calls, or its spare ones */
   struct sl_link waiters; /* the task that waits for it, or none */
   struct sl_store *store;
   uint64_t timeout_ns;
@@ -44,7 +45,7 @@ struct sl_call {
   bool no_wait;      /* what finds nothing is finished, TIMED_OUT */
   bool withdrawn;    /* TAKEN: if it finds nothing, it is finished */
   uint8_t why;       /* enum sl_wake: what it was withdrawn for */
-  bool held;         /* by its ticket */
+  bool orphan;       /* nobody will take its results */
 };
 
 struct sl_store_thread;
@@ -57,7 +58,11 @@ struct sl_store {
   struct sl_engine *engine;       /* inline; NULL once closed */
   struct sl_link asleep;          /* inline: operations that found nothing */
   struct sl_deadline due;         /* inline: when to ask again */
+  struct sl_link calls;  /* in use */
+  struct sl_link spare;  /* to be used again */
+  uint32_t nspare;
   struct sl_link crowd;  /* tasks that wait for room */
+  uint32_t granted;      /* those that have it and have not run yet */
   struct sl_link openers; /* the task that waits until it is open */
   struct sl_link closers; /* tasks that wait for it to be closed */
   uint32_t in_flight;    /* calls posted and not finished */
@@ -73,7 +78,7 @@ static inline struct sl_call *sl_call_of(struct sl_link *link) {
   return sl_container(link, struct sl_call, op.link);
 }
 
-/* A call is over: wakes who waits for it, or frees it. No Lua. */
+/* A call is over: wakes who waits for it, or returns it. No Lua. */
 void sl_call_finish(struct sl_call *call);
 
 /* The engine's thread has opened it, or failed to. No Lua. */

@@ -3,7 +3,7 @@
 **
 ** Everything that an operation refers to is copied: a script may collect or
 ** change it while the engine works. What is thrown in here leaves the call
-** to its ticket.
+** to its store.
 */
 #include <math.h>
 #include <string.h>
@@ -85,8 +85,14 @@ static size_t make_jobs(lua_State *L, struct sl_call *call, int index) {
   return n;
 }
 
+/* An entry that is a string is a body and nothing else. */
 static void fill_entry(lua_State *L, struct sl_call *call,
                        struct sl_job *job) {
+  if (lua_type(L, -1) == LUA_TSTRING) {
+    job->body = text_at(L, call, lua_gettop(L));
+    job->ttl_ns = job->lease_ns = job->max_attempts = SL_UNSET;
+    return;
+  }
   job->body = text_field(L, call, "body");
   job->unique = text_field(L, call, "unique");
   job->format = (uint8_t)integer_field(L, "format", 0);
@@ -305,7 +311,7 @@ static int push_failure(lua_State *L, const struct sl_op *op) {
   if (op->status == SL_OP_NO_MEMORY) no_memory(L);
   if (op->status == SL_OP_LEASE_LOST) return push_lost(L, op);
   sl_fail(L, reasons[op->status]);
-  if (op->message[0] == '\0') return 2;
+  if (op->message == NULL) return 2;
   lua_pushstring(L, op->message);
   return 3;
 }

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FIRST_BLOCK = 512 };
+enum { FIRST_BLOCK = 512, KEPT_BLOCK = 4096 };
 
 const struct sl_queue_settings sl_default_settings = {
     .maxsize = 0, .lease_ns = INT64_C(60000000000), .max_attempts = 25};
@@ -31,14 +31,31 @@ void sl_op_init(struct sl_op *op, enum sl_verb verb) {
   op->retry_ns = INT64_MAX;
 }
 
-void sl_op_fini(struct sl_op *op) {
-  struct sl_op_block *block = op->blocks;
-  op->blocks = NULL;
+static void free_blocks(struct sl_op_block *block) {
   while (block != NULL) {
     struct sl_op_block *next = block->next;
     free(block);
     block = next;
   }
+}
+
+void sl_op_fini(struct sl_op *op) {
+  free_blocks(op->blocks);
+  op->blocks = NULL;
+}
+
+void sl_op_reset(struct sl_op *op, enum sl_verb verb) {
+  struct sl_op_block *block = op->blocks;
+  if (block != NULL && block->cap <= KEPT_BLOCK) {
+    free_blocks(block->next);
+    block->next = NULL;
+    block->used = 0;
+  } else {
+    free_blocks(block);
+    block = NULL;
+  }
+  sl_op_init(op, verb);
+  op->blocks = block;
 }
 
 /* Puts a new block with room for `need` first. */
@@ -93,11 +110,8 @@ bool sl_op_make_jobs(struct sl_op *op, size_t n) {
 
 void sl_op_fail(struct sl_op *op, enum sl_op_status status,
                 const char *message) {
-  size_t len = message != NULL ? strlen(message) : 0;
   op->status = status;
-  if (len >= sizeof op->message) len = sizeof op->message - 1;
-  memcpy(op->message, message != NULL ? message : "", len);
-  op->message[len] = '\0';
+  op->message = message;
 }
 
 bool sl_verb_writes(enum sl_verb verb) {

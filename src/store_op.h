@@ -133,11 +133,15 @@ struct sl_op {
   struct sl_job *jobs; /* given, or found */
   size_t njobs;
   struct sl_store_stats stats;
-  char message[160]; /* what went wrong, in words; may be empty */
+  const char *message; /* what went wrong, in words, or NULL; lives as long
+                          as the operation or the program */
 };
 
 void sl_op_init(struct sl_op *op, enum sl_verb verb);
 void sl_op_fini(struct sl_op *op);
+
+/* As fini and init, but a block of a usual size is kept. */
+void sl_op_reset(struct sl_op *op, enum sl_verb verb);
 
 /* `size` bytes that live as long as the operation; NULL without memory. */
 void *sl_op_alloc(struct sl_op *op, size_t size);
@@ -149,7 +153,7 @@ struct sl_text sl_op_copy(struct sl_op *op, const char *data, size_t len);
 /* Makes room for n jobs, zeroed, and sets njobs. False without memory. */
 bool sl_op_make_jobs(struct sl_op *op, size_t n);
 
-/* Sets status and message. */
+/* Sets status and message, which is not copied. */
 void sl_op_fail(struct sl_op *op, enum sl_op_status status,
                 const char *message);
 

@@ -20,14 +20,17 @@
 static const int64_t AGAIN_NS = 100000000; /* after the lock was refused */
 static const uint64_t STOP_NS = UINT64_C(3000000000);
 
-/* What the thread tells the loop by; the loop's alone. */
-struct bell {
+/* What ties the loop to the thread; the loop's alone. */
+struct tie {
   struct sl_handle handle; /* first */
   struct sl_store_thread *thread;
 };
 
 struct sl_store_thread {
-  struct sl_store *store; /* the loop's side only */
+  struct sl_store *store; /* the loop's side only, as the next three */
+  struct tie *gate;       /* before the loop sleeps: hands over what is */
+  struct sl_link posted;  /* here */
+  bool gate_open;
   const struct sl_engine_class *class;
   struct sl_engine *engine; /* NULL: not open */
   struct sl_engine_config config;
@@ -37,7 +40,7 @@ struct sl_store_thread {
   int64_t again_ns; /* the thread's: not before this is the lock asked for */
   uv_mutex_t mutex; /* of what follows */
   uv_cond_t has_ended;
-  struct bell *bell; /* NULL: the loop does not listen any more */
+  struct tie *bell; /* NULL: the loop does not listen any more */
   struct sl_link pending;
   struct sl_link asleep;
   struct sl_link done;
@@ -93,8 +96,9 @@ static void wake(struct sl_store_thread *thread) {
 }
 
 static void clear_wake(struct sl_store_thread *thread) {
-  char buffer[64];
-  while (read(thread->wake_read, buffer, sizeof buffer) > 0) continue;
+  char buffer[64]; /* of a pipe, more than are ever in it; see `sleeping` */
+  ssize_t got = read(thread->wake_read, buffer, sizeof buffer);
+  (void)got;
 }
 
 /* Sleeps until it is woken, the engine's descriptor speaks (which matters
@@ -281,6 +285,9 @@ static void block_signals(void) {
 static void thread_main(void *arg) {
   struct sl_store_thread *thread = arg;
   block_signals();
+#if defined(__linux__)
+  pthread_setname_np(pthread_self(), "sluice-store");
+#endif
   thread->engine = thread->class->open(&thread->config, &thread->error);
   uv_mutex_lock(&thread->mutex);
   thread->opened = true;
@@ -298,12 +305,13 @@ static void thread_main(void *arg) {
 /* The thread is gone, or is left to itself. */
 static void part(struct sl_store_thread *thread) {
   struct sl_store *store = thread->store;
-  struct bell *bell;
+  struct tie *bell;
   uv_mutex_lock(&thread->mutex);
   bell = thread->bell;
   thread->bell = NULL;
   uv_mutex_unlock(&thread->mutex);
   sl_handle_close(&bell->handle);
+  sl_handle_close(&thread->gate->handle);
   unref(thread);
   sl_store_ended(store);
 }
@@ -333,23 +341,57 @@ static void collect(struct sl_store_thread *thread) {
 }
 
 static void on_bell(uv_async_t *async) {
-  collect(((struct bell *)sl_handle_of(async))->thread);
+  collect(((struct tie *)sl_handle_of(async))->thread);
 }
 
-/* The loop's handle. Returns 0, or an error of libuv. */
-static int open_bell(struct sl_store_thread *thread, struct sl_loop *loop,
+/* All at once, so that it is one batch. */
+void sl_store_thread_flush(struct sl_store_thread *thread) {
+  bool sleeping;
+  uv_mutex_lock(&thread->mutex);
+  while (!sl_list_empty(&thread->posted))
+    sl_list_push(&thread->pending, sl_list_pop(&thread->posted));
+  sleeping = thread->sleeping;
+  thread->sleeping = false;
+  uv_mutex_unlock(&thread->mutex);
+  if (sleeping) wake(thread);
+}
+
+static void on_gate(uv_prepare_t *prepare) {
+  struct sl_store_thread *thread =
+      ((struct tie *)sl_handle_of(prepare))->thread;
+  thread->gate_open = false;
+  uv_prepare_stop(prepare);
+  sl_store_thread_flush(thread);
+}
+
+static struct tie *new_tie(struct sl_store_thread *thread,
+                           struct sl_memory memory) {
+  struct sl_loop *loop = thread->store->loop;
+  struct tie *tie = sl_handle_new(loop, memory, sizeof *tie);
+  if (tie != NULL) tie->thread = thread;
+  return tie;
+}
+
+/* The loop's handles. Returns 0, or an error of libuv. */
+static int open_ties(struct sl_store_thread *thread,
                      struct sl_memory memory) {
-  struct bell *bell = sl_handle_new(loop, memory, sizeof *bell);
-  int error;
-  if (bell == NULL) return UV_ENOMEM;
-  error = uv_async_init(&loop->uv, &bell->handle.uv.async, on_bell);
+  uv_loop_t *uv = &thread->store->loop->uv;
+  struct tie *gate = new_tie(thread, memory);
+  struct tie *bell = gate != NULL ? new_tie(thread, memory) : NULL;
+  int error = UV_ENOMEM;
+  if (bell != NULL)
+    error = uv_async_init(uv, &bell->handle.uv.async, on_bell);
   if (error < 0) {
-    sl_handle_free(&bell->handle);
+    if (bell != NULL) sl_handle_free(&bell->handle);
+    if (gate != NULL) sl_handle_free(&gate->handle);
     return error;
   }
+  uv_prepare_init(uv, &gate->handle.uv.prepare); /* which cannot fail */
   sl_handle_opened(&bell->handle);
-  bell->thread = thread;
+  sl_handle_opened(&gate->handle);
+  uv_unref(&gate->handle.uv.any);
   thread->bell = bell;
+  thread->gate = gate;
   return 0;
 }
 
@@ -363,6 +405,7 @@ static struct sl_store_thread *new_thread(
   thread->config = *config;
   thread->config.path = strdup(config->path != NULL ? config->path : "");
   thread->refs = 1;
+  sl_link_init(&thread->posted);
   sl_link_init(&thread->pending);
   sl_link_init(&thread->asleep);
   sl_link_init(&thread->done);
@@ -383,7 +426,7 @@ int sl_store_thread_start(struct sl_store *store, struct sl_memory memory,
   struct sl_store_thread *thread = new_thread(store, config);
   int error;
   if (thread == NULL) return UV_ENOMEM;
-  error = open_bell(thread, store->loop, memory);
+  error = open_ties(thread, memory);
   if (error == 0) {
     thread->refs = 2;
     error = uv_thread_create(&thread->id, thread_main, thread);
@@ -392,6 +435,7 @@ int sl_store_thread_start(struct sl_store *store, struct sl_memory memory,
       return 0;
     }
     sl_handle_close(&thread->bell->handle);
+    sl_handle_close(&thread->gate->handle);
   }
   free_thread(thread);
   return error;
@@ -399,13 +443,10 @@ int sl_store_thread_start(struct sl_store *store, struct sl_memory memory,
 
 void sl_store_thread_post(struct sl_store_thread *thread,
                           struct sl_call *call) {
-  bool sleeping;
-  uv_mutex_lock(&thread->mutex);
-  sl_list_push(&thread->pending, &call->op.link);
-  sleeping = thread->sleeping;
-  thread->sleeping = false;
-  uv_mutex_unlock(&thread->mutex);
-  if (sleeping) wake(thread);
+  sl_list_push(&thread->posted, &call->op.link);
+  if (thread->gate_open) return;
+  thread->gate_open = true;
+  uv_prepare_start(&thread->gate->handle.uv.prepare, on_gate);
 }
 
 bool sl_store_thread_withdraw(struct sl_store_thread *thread,
@@ -436,6 +477,7 @@ int64_t sl_store_thread_now(struct sl_store_thread *thread) {
 }
 
 void sl_store_thread_end(struct sl_store_thread *thread) {
+  sl_store_thread_flush(thread);
   uv_mutex_lock(&thread->mutex);
   thread->ending = true;
   uv_mutex_unlock(&thread->mutex);
@@ -446,6 +488,7 @@ void sl_store_thread_end(struct sl_store_thread *thread) {
 void sl_store_thread_stop(struct sl_store_thread *thread) {
   uint64_t until_ns = uv_hrtime() + STOP_NS;
   bool ended;
+  sl_store_thread_flush(thread);
   uv_mutex_lock(&thread->mutex);
   thread->stopping = true;
   uv_mutex_unlock(&thread->mutex);

@@ -1,9 +1,9 @@
 /*
 ** store_thread.h: the thread of a store whose engine blocks.
 **
-** The one idea: calls change hands twice, under one mutex: from the list of
-** those pending to the thread, when the engine has locked out others and can
-** begin, and back when their batch is committed, which a uv_async tells. As
+** The one idea: calls change hands twice, under one mutex: to the thread's
+** list of those pending, all that were posted since the loop last asked the
+** kernel, and back when their batch is committed, which a uv_async tells. As
 ** long as the engine waits for its lock, a call can be taken back.
 **
 ** The thread sleeps in poll, on a descriptor that a post writes to if it
@@ -24,6 +24,9 @@ int sl_store_thread_start(struct sl_store *store, struct sl_memory memory,
 
 void sl_store_thread_post(struct sl_store_thread *thread,
                           struct sl_call *call);
+
+/* Hands over what was posted now, not when the loop asks the kernel. */
+void sl_store_thread_flush(struct sl_store_thread *thread);
 
 /* Takes back a call that has had no effect. False: it may have one by now,
    or is being tried, and will be finished soon. */

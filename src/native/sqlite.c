@@ -430,6 +430,9 @@ static const struct sl_engine_class engine_class = {
 int luaopen_sluice_native_sqlite(lua_State *L) {
   const struct sl_engine_class **class;
   sl_crc32c_init();
+  /* Counting memory takes a lock at each allocation. Ignored if somebody else
+     has SQLite in use already. */
+  sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
   lua_createtable(L, 0, 2);
   class = lua_newuserdatauv(L, sizeof *class, 0);
   *class = &engine_class;

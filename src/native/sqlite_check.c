@@ -8,8 +8,10 @@
 
 #include "sqlite_engine.h"
 
+/* The first that is wrong is told. */
 static void damaged(struct sl_op *op, const char *text) {
-  if (op->status == SL_OP_DONE) sl_op_fail(op, SL_OP_DAMAGED, text);
+  if (op->status != SL_OP_DONE) return;
+  sl_op_fail(op, SL_OP_DAMAGED, sl_op_copy(op, text, strlen(text)).data);
 }
 
 /* Runs a text; its first column, if there is a row, tells what is wrong. */

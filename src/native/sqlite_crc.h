@@ -1,6 +1,6 @@
 /*
 ** sqlite_crc.h: CRC-32C (Castagnoli), which detects every burst of up to 32
-** bits. Pure C, by tables; a body is checked at a byte or more a cycle.
+** bits. A body is checked at a byte or more a cycle.
 */
 #ifndef SL_SQLITE_CRC_H
 #define SL_SQLITE_CRC_H

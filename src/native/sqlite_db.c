@@ -46,9 +46,7 @@ static const char schema[] =
     " format INTEGER NOT NULL, extra INTEGER NOT NULL, crc INTEGER NOT NULL,"
     " key BLOB, error TEXT, body BLOB)STRICT;"
     "CREATE INDEX job_ready ON job(queue,priority) WHERE state=0;"
-    "CREATE INDEX job_delayed ON job(queue,due) WHERE state=1;"
-    "CREATE INDEX job_leased ON job(queue,due) WHERE state=2;"
-    "CREATE INDEX job_dead ON job(queue,due) WHERE state=3;"
+    "CREATE INDEX job_timed ON job(queue,state,due) WHERE state>0;"
     "CREATE INDEX job_mortal ON job(queue,ttl)"
     " WHERE ttl IS NOT NULL AND state<2;"
     "CREATE TABLE body(id INTEGER PRIMARY KEY, data BLOB NOT NULL)STRICT;"
@@ -88,9 +86,9 @@ static const char *const texts[SL_NSTATEMENTS] = {
     [SL_QUEUE_NAMES] = "SELECT name FROM queue",
     [SL_NEXT_DUE] =
         "SELECT(SELECT due FROM job WHERE queue=?1 AND state=1"
-        " ORDER BY due LIMIT 1),(SELECT due FROM job WHERE queue=?1"
-        " AND state=2 ORDER BY due LIMIT 1),(SELECT ttl FROM job"
-        " WHERE queue=?1 AND ttl IS NOT NULL AND state<2"
+        " AND state>0 ORDER BY due LIMIT 1),(SELECT due FROM job"
+        " WHERE queue=?1 AND state=2 AND state>0 ORDER BY due LIMIT 1),"
+        "(SELECT ttl FROM job WHERE queue=?1 AND ttl IS NOT NULL AND state<2"
         " ORDER BY ttl LIMIT 1)",
     [SL_PUT] =
         "INSERT INTO job VALUES(?1,?2,?3,?4,?5,0,0,?6,?7,?8,?9,0,?10,?11,"
@@ -128,32 +126,35 @@ static const char *const texts[SL_NSTATEMENTS] = {
     [SL_PEEK_READY] = "SELECT " COLUMNS " FROM job WHERE queue=?1 AND state=0"
                       " ORDER BY priority,id LIMIT ?2",
     [SL_PEEK_DELAYED] = "SELECT " COLUMNS " FROM job WHERE queue=?1"
-                        " AND state=1 ORDER BY due,id LIMIT ?2",
+                        " AND state=1 AND state>0 ORDER BY due,id LIMIT ?2",
     [SL_PEEK_LEASED] = "SELECT " COLUMNS " FROM job WHERE queue=?1"
-                       " AND state=2 ORDER BY due,id LIMIT ?2",
-    [SL_PEEK_DEAD] = "SELECT " COLUMNS " FROM job WHERE queue=?1 AND state=3"
-                     " ORDER BY due,id LIMIT ?2",
+                       " AND state=2 AND state>0 ORDER BY due,id LIMIT ?2",
+    [SL_PEEK_DEAD] = "SELECT " COLUMNS " FROM job WHERE queue=?1"
+                     " AND state=3 AND state>0 ORDER BY due,id LIMIT ?2",
     [SL_FIRST_DEAD] = "SELECT id,ttl,extra,key FROM job WHERE queue=?1"
-                      " AND state=3 ORDER BY due,id LIMIT 1",
+                      " AND state=3 AND state>0 ORDER BY due,id LIMIT 1",
     [SL_FIRST_EXPIRED] =
         "SELECT id,attempts,max_attempts,ttl,extra,key FROM job"
-        " WHERE queue=?1 AND state=2 AND due<=?2 ORDER BY due LIMIT 1",
+        " WHERE queue=?1 AND state=2 AND state>0 AND due<=?2"
+        " ORDER BY due LIMIT 1",
     [SL_FIRST_MORTAL] =
         "SELECT id,state,extra,key FROM job WHERE queue=?1"
         " AND ttl IS NOT NULL AND state<2 AND ttl<=?2 ORDER BY ttl LIMIT 1",
     [SL_PROMOTE] =
         "UPDATE job SET state=0,due=0 WHERE id IN(SELECT id FROM job"
-        " WHERE queue=?1 AND state=1 AND due<=?2 ORDER BY due LIMIT ?3)",
+        " WHERE queue=?1 AND state=1 AND state>0 AND due<=?2"
+        " ORDER BY due LIMIT ?3)",
     [SL_OWNER_ADD] = "INSERT INTO owner VALUES(?1,?2)",
     [SL_OWNER_DROP] = "DELETE FROM owner WHERE id=?1",
     [SL_OWNERS] = "SELECT id FROM owner",
-    [SL_ORPHAN] = "UPDATE job INDEXED BY job_leased SET due=0"
-                  " WHERE state=2 AND owner=?1",
-    [SL_OWN_COUNT] = "SELECT queue,count(*) FROM job INDEXED BY job_leased"
-                     " WHERE state=2 AND owner=?1 GROUP BY queue",
+    [SL_ORPHAN] = "UPDATE job INDEXED BY job_timed SET due=0"
+                  " WHERE state=2 AND state>0 AND owner=?1",
+    [SL_OWN_COUNT] = "SELECT queue,count(*) FROM job INDEXED BY job_timed"
+                     " WHERE state=2 AND state>0 AND owner=?1"
+                     " GROUP BY queue",
     [SL_OWN_RELEASE] =
-        "UPDATE job INDEXED BY job_leased SET state=0,due=0,"
-        "attempts=attempts-1 WHERE state=2 AND owner=?1"};
+        "UPDATE job INDEXED BY job_timed SET state=0,due=0,"
+        "attempts=attempts-1 WHERE state=2 AND state>0 AND owner=?1"};
 
 /* -- errors -- */
 

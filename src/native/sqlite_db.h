@@ -6,8 +6,8 @@
 ** table in sqlite_db.c; an error of SQLite is noted in the struct and ends
 ** the batch, so that what runs statements need not tell of each.
 **
-** States are literals in the texts, since a partial index is used only where
-** the WHERE of the statement says what that of the index does.
+** States are literals in the texts, and some say "state>0" beside: a partial
+** index is used only where the WHERE of the statement has that of the index.
 **
 ** Owns the connection. Knows no operations.
 */

@@ -133,17 +133,19 @@ void sl_lite_kick(struct sl_engine *engine, struct sl_op *op) {
 
 void sl_lite_purge(struct sl_engine *engine, struct sl_op *op) {
   struct sl_lite_queue *queue = &engine->queues[op->queue];
+  /* As the WHERE of the index says. */
+  const char *indexed = op->state == SL_READY_JOB ? "" : " AND state>0";
+  long long number = (long long)op->queue;
   char text[500];
   sqlite3_snprintf(
       (int)sizeof text, text,
       "UPDATE unique_key SET gone=1 WHERE queue=%lld AND job IN(SELECT id"
-      " FROM job WHERE queue=%lld AND state=%d AND key IS NOT NULL);"
+      " FROM job WHERE queue=%lld AND state=%d%s AND key IS NOT NULL);"
       "DELETE FROM body WHERE id IN(SELECT id FROM job WHERE queue=%lld"
-      " AND state=%d AND extra>=2);"
-      "DELETE FROM job WHERE queue=%lld AND state=%d",
-      (long long)op->queue, (long long)op->queue, (int)op->state,
-      (long long)op->queue, (int)op->state, (long long)op->queue,
-      (int)op->state);
+      " AND state=%d%s AND extra>=2);"
+      "DELETE FROM job WHERE queue=%lld AND state=%d%s",
+      number, number, (int)op->state, indexed, number, (int)op->state,
+      indexed, number, (int)op->state, indexed);
   op->number = queue->stats.jobs[op->state];
   if (op->number == 0 || !sl_lite_exec(&engine->db, text)) return;
   op->number = sqlite3_changes(engine->db.db);

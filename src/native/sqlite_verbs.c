@@ -420,7 +420,7 @@ static bool names_queue(const struct sl_op *op) {
 
 void sl_lite_apply(struct sl_engine *engine, struct sl_op *op) {
   op->status = SL_OP_DONE;
-  op->message[0] = '\0';
+  op->message = NULL;
   if (names_queue(op)) {
     if (sl_lite_queue(engine, op->queue) == NULL) return;
     sl_lite_settle(engine, op->queue);

@@ -61,6 +61,10 @@ local function complete(queue, entry, n, name)
 end
 
 local function make_entry(queue, body, opts, n, name)
+  if opts == nil and type(body) == "string"
+    and #body <= queue.store.max_body then
+    return body
+  end
   local entry = options.check(opts, PUT, n, name)
   complete(queue, entry, n, name)
   entry.body, entry.format =

@@ -177,6 +177,7 @@ function Engine:queue(name, settings)
 end
 
 local function append_entry(words, entry)
+  if type(entry) == "string" then entry = { body = entry } end
   local n = #words
   words[n + 1] = entry.body
   words[n + 2] = entry.format or 0
