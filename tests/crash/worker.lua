@@ -1,0 +1,176 @@
+--[[
+A process of the crash tests: works on a store at random and notes what it is
+promised, see model.lua.
+
+usage: worker.lua URL NOTES SEED OPERATIONS [OPTION=VALUE]...
+  NOTES      the file that lines are appended to; "trace:FILE": records of a
+             trace (trace.c), so that they stand among the changes of files
+  durable=no opens the store so
+  tasks=N    that work at once (4)
+]]
+
+local jobs = require "sluice.jobs"
+local model = require "tests.crash.model"
+local sluice = require "sluice"
+
+local url, notes, seed, operations = table.unpack(arg, 1, 4)
+local options = { tasks = 4 }
+for i = 5, #arg do
+  local name, value = arg[i]:match("^(%a+)=(.*)$")
+  options[name] = value
+end
+math.randomseed(math.tointeger(tonumber(seed)), 0)
+
+-- -- notes --
+
+local traced = notes:match("^trace:(.*)$")
+local file = assert(io.open(traced or notes, "ab"))
+file:setvbuf("full", 1 << 16)
+
+local function note(format, ...)
+  local line = format:format(...)
+  if traced then
+    file:write(string.pack("<c1 s1 I8 s4", "M", "", 0, line))
+  else
+    file:write(line, "\n")
+  end
+  file:flush()
+end
+
+-- -- what is done --
+
+local random = math.random
+local count = 0
+
+local function chance(n) return random(n) == 1 end
+
+local function new_tag()
+  local size = chance(4) and random(1000, 6000) or random(1, 400)
+  count = count + 1
+  return ("w%s.%d-%d%s"):format(seed, count, size, chance(5) and "j" or "")
+end
+
+local function new_entry()
+  local tag = new_tag()
+  note("put %s", tag)
+  return tag, {
+    body = model.body_of(tag),
+    priority = random(3),
+    delay = chance(6) and random() / 20 or nil,
+    ttl = chance(10) and 3600 or nil,
+    max_attempts = chance(3) and 2 or nil,
+    unique = chance(8) and "key " .. random(20) or nil,
+  }
+end
+
+-- What is not promised may have happened, or not.
+local function settled(tag, id, found)
+  if found then
+    note("not %s", tag)
+  elseif id then
+    note("has %s %d", tag, id)
+  end
+end
+
+local actions = {}
+
+function actions.put(queue)
+  local tag, entry = new_entry()
+  local body = entry.body
+  entry.body = nil
+  settled(tag, queue:put(body, entry))
+end
+
+function actions.put_many(queue)
+  local tags, entries = {}, {}
+  for i = 1, random(2, 8) do tags[i], entries[i] = new_entry() end
+  local ids, found = queue:put_many(entries)
+  if not ids then return end
+  for i, tag in ipairs(tags) do
+    settled(tag, ids[i], found and found[i])
+  end
+end
+
+local endings = {}
+
+function endings.ack(job)
+  note("end %d", job.id)
+  if job:ack() then note("ended %d", job.id) end
+end
+endings.again = endings.ack
+
+function endings.nack(job)
+  job:nack { delay = random() / 50, error = "it went wrong" }
+end
+
+function endings.release(job)
+  job:release { delay = chance(2) and 0.01 or 0 }
+end
+
+function endings.bury(job) job:bury "hopeless" end
+function endings.forget() end -- the lease stays
+
+function endings.touch(job)
+  job:touch(random(5, 500))
+  endings.ack(job)
+end
+
+local function pick(list)
+  local names = {}
+  for name in pairs(list) do names[#names + 1] = name end
+  table.sort(names)
+  return list[names[random(#names)]]
+end
+
+function actions.work(queue)
+  local job = queue:reserve(0.01)
+  if not job then return end
+  note("got %d", job.id)
+  pick(endings)(job)
+end
+
+function actions.ack_many(queue)
+  local list = queue:reserve_many(random(10), 0)
+  if not list then return end
+  for _, job in ipairs(list) do
+    note("got %d", job.id)
+    note("end %d", job.id)
+  end
+  if queue:ack_many(list) then
+    for _, job in ipairs(list) do note("ended %d", job.id) end
+  end
+end
+actions.work_more = actions.work
+
+function actions.cancel(queue)
+  for _, state in ipairs { "delayed", "dead" } do
+    for _, job in ipairs(queue:peek(state, 3) or {}) do
+      note("end %d", job.id)
+      if queue:cancel(job.id) then note("ended %d", job.id) end
+    end
+  end
+end
+
+function actions.kick(queue) queue:kick(random(3)) end
+
+-- -- going on --
+
+local function work(queues, n)
+  for _ = 1, n do pick(actions)(queues[random(#queues)]) end
+end
+
+local function main()
+  local store <close> = assert(jobs.open(url,
+    { durable = options.durable ~= "no" }))
+  local queues = {}
+  for i, name in ipairs(model.QUEUES) do
+    queues[i] = assert(store:queue(name, { lease = 3600 }))
+  end
+  sluice.task_group(function(group)
+    for _ = 1, options.tasks do
+      group:create_task(work, queues, operations // options.tasks)
+    end
+  end)
+end
+
+sluice.run(main)
