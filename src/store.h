@@ -78,6 +78,33 @@ static inline struct sl_call *sl_call_of(struct sl_link *link) {
   return sl_container(link, struct sl_call, op.link);
 }
 
+/* A store that is not open, or NULL. It is freed when it is not boxed. */
+struct sl_store *sl_store_new(struct sl_loop *loop,
+                              const struct sl_engine_class *class);
+
+/* Frees it if nobody refers to it any more. */
+void sl_store_free(struct sl_store *store);
+
+/* No more calls; what was posted is still done; sl_store_ended tells. */
+void sl_store_close(struct sl_store *store);
+
+/* Whether one more call may be posted. */
+bool sl_store_has_room(const struct sl_store *store);
+
+/* A new call. Throws: memory. */
+struct sl_call *sl_call_new(lua_State *L, struct sl_store *store,
+                            enum sl_verb verb);
+
+/* The call is wanted no more; it is not with the engine. */
+void sl_call_return(struct sl_call *call);
+
+/* Has the engine carry it out; it may be FINISHED when this returns. */
+void sl_call_post(struct sl_call *call);
+
+/* Takes back a call that has had no effect. False: it may have one by now,
+   and will be finished soon. */
+bool sl_call_withdraw(struct sl_call *call, enum sl_wake why);
+
 /* A call is over: wakes who waits for it, or returns it. No Lua. */
 void sl_call_finish(struct sl_call *call);
 
@@ -95,6 +122,8 @@ void sl_call_fill(lua_State *L, struct sl_call *call);
 
 /* Pushes what a finished operation came to. Throws: memory. */
 int sl_call_push(lua_State *L, struct sl_call *call);
+
+/* -- store_lua.c -- */
 
 /* Opens sluice.core.store in the table on the top. */
 void sl_store_open(lua_State *L, struct sl_loop *loop);
