@@ -17,14 +17,13 @@ local scripts = require "sluice.jobs.redis.scripts"
 local server = require "sluice.jobs.redis.server"
 local sluice = require "sluice"
 
-local Engine = {}
+-- The server does nothing else while it runs a script.
+local Engine = { most_put = 10000 }
 Engine.__index = Engine
 
 local BLOCK = 5 -- seconds at most at the server
 local MARGIN = 2 -- seconds that a reply may take beyond that
 local FIRST_PAUSE, LONGEST_PAUSE = 0.02, 1 -- seconds before a new attempt
-local MOST_PUT = 1000 -- jobs in a script: it holds the server up
-
 local LEASED, DELAYED = "leased", "delayed"
 
 -- -- connections --
@@ -173,7 +172,12 @@ function Engine:queue(name, settings)
   if not reply then return nil, reason, message end
   reply, message = self.main:call("SADD", "sluice:queues", name)
   if not reply then return nil, "unknown", message end
-  return { key = key, name = name, keeper = keeper.new(self) }
+  local queue = {
+    key = key, name = name, keeper = keeper.new(self),
+    leased = {}, -- id to token, of what this store has reserved
+  }
+  self.queues_open[queue] = true
+  return queue
 end
 
 local function append_entry(words, entry)
@@ -191,9 +195,6 @@ local function append_entry(words, entry)
 end
 
 function Engine:put(queue, entries)
-  if #entries > MOST_PUT then
-    error(("at most %d jobs in a call"):format(MOST_PUT), 0)
-  end
   local words = { nonce(self) }
   for _, entry in ipairs(entries) do append_entry(words, entry) end
   local reply, reason, message =
@@ -242,7 +243,11 @@ end
 local function look(self, queue, n, key)
   local reply, reason, message = run(self, "reserve", queue.key, key, n)
   if not reply then return nil, reason, message, 0 end
-  if #reply[4] > 0 then return jobs_of(reply[4], true) end
+  if #reply[4] > 0 then
+    local jobs = jobs_of(reply[4], true)
+    for _, job in ipairs(jobs) do queue.leased[job.id] = job.token end
+    return jobs
+  end
   local wait = reply[2] < 0 and math.huge or reply[2] / 1000
   return nil, "timeout", nil, wait
 end
@@ -295,7 +300,10 @@ local function finish(self, queue, verb, jobs, seconds, why)
     words[#words + 1] = id_of(job.id)
     words[#words + 1] = job.token
   end
-  if verb ~= "touch" then queue.keeper:forget(jobs) end
+  if verb ~= "touch" then
+    queue.keeper:forget(jobs)
+    for _, job in ipairs(jobs) do queue.leased[job.id] = nil end
+  end
   local reply, doubt, message =
     run(self, "finish", queue.key, table.unpack(words))
   if not reply then return nil, doubt, message end
@@ -395,6 +403,7 @@ function Engine:stats(queue)
 end
 
 function Engine:queues()
+  if self.closed then return nil, "closed" end
   local main, message = main_of(self)
   if not main then return nil, "unavailable", message end
   local reply, why = main:call("SMEMBERS", "sluice:queues")
@@ -429,8 +438,20 @@ function Engine:now()
   return sluice.time() + self.offset
 end
 
+-- What is still reserved is the next worker's at once.
+local function give_back(self)
+  for queue in pairs(self.queues_open) do
+    local jobs = {}
+    for id, token in pairs(queue.leased) do
+      jobs[#jobs + 1] = { id = id, token = token }
+    end
+    if #jobs > 0 then self:release(queue, jobs) end
+  end
+end
+
 function Engine:close()
   if self.closed then return true end
+  give_back(self)
   self.closed = true
   if self.main then self.main:close() end
   for waiter in pairs(self.blocked) do waiter:close() end
@@ -470,7 +491,7 @@ local function open(rest, options, url)
     address = where, patience = options.patience or 5,
     reply_time = options.reply_time or 5, opening = sluice.Lock(),
     shas = {}, calls = 0, name = random_name(), offset = 0, warned = {},
-    waiters = {}, keepers = {},
+    waiters = {}, keepers = {}, queues_open = {},
     blocked = setmetatable({}, { __mode = "k" }),
   }, Engine)
   local main, why, code = open_main(self)

@@ -14,8 +14,6 @@
 local net = require "sluice.net"
 local sluice = require "sluice"
 
-local STALE = 0.001 -- seconds without a command
-
 local Connection = {}
 Connection.__index = Connection
 
@@ -105,13 +103,10 @@ local function queue(self, command)
   return slot
 end
 
--- A connection that was not used for a while may have ended meanwhile: found
--- out before the command is sent, it is certain that it was not executed.
+-- A connection that is not in use may have ended meanwhile: found out before
+-- the command is sent, it is certain that it was not executed.
 local function probe(self)
-  local now = sluice.time()
-  local stale = self.last < self.first and now - self.used > STALE
-  self.used = now
-  if not stale or self.reading then return end
+  if self.last >= self.first or self.reading then return end
   local data, why = self.stream:read(nil, 0)
   if data or why ~= "timeout" then drop(self, why) end
 end
@@ -200,7 +195,6 @@ local function connect(address, seconds)
   local self = setmetatable({
     stream = stream, parser = hiredis.Reader(), reply_time = seconds,
     pending = {}, first = 1, last = 0, out = {}, reading = false,
-    used = sluice.time(),
   }, Connection)
   message = greet(self, address)
   if not message then return self end
