@@ -19,10 +19,11 @@ engine.METHODS = {
   -- Settings that are nil stay as they are stored; of a new queue: no
   -- maxsize (0), lease 60, max_attempts 25 (0: no limit).
   queue = "(name, { maxsize, lease, max_attempts }) -> q",
-  -- An entry: { body, format, priority, delay, ttl, lease, max_attempts,
-  -- unique, unique_for }, or a string, the body and nothing else. All of them or none, in one commit. `found` is nil,
-  -- or has true at the index of each whose unique key was taken; its id is
-  -- that of the job that has it. nil, "full"; nil, "disk_full".
+  -- An entry: a string, which is a body and nothing else, or { body, format,
+  -- priority, delay, ttl, lease, max_attempts, unique, unique_for }. All of
+  -- them or none, in one commit. `found` is nil, or has true at the index of
+  -- each whose unique key was taken; its id is that of the job that has it.
+  -- nil, "full"; nil, "disk_full".
   put = "(q, entries) -> ids, found",
   -- Waits for one job at least; best first. There is never more than one call
   -- for a queue at a time in a process. nil, "timeout".
