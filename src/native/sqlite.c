@@ -367,7 +367,9 @@ static bool open_in(struct sl_engine *engine,
   }
   started = start(engine, error);
   sl_lite_unlock(&engine->files);
-  return started;
+  return started &&
+         (!config->durable ||
+          sl_lite_sync_directory(sl_lite_db_path(&engine->db), error));
 }
 
 static struct sl_engine *open_engine(const struct sl_engine_config *config,

@@ -81,6 +81,23 @@ static int open_beside(const char *path, const char *suffix,
   return fd;
 }
 
+/* An error that says nothing of the disk (some file systems sync no
+   directories) is none. */
+bool sl_lite_sync_directory(const char *path, struct sl_engine_error *error) {
+  const char *slash = strrchr(path, '/');
+  char *name = slash == NULL ? strdup(".") : strdup(path);
+  bool failed;
+  int fd;
+  if (name == NULL) return true;
+  if (slash != NULL) name[slash - path + (slash == path)] = '\0';
+  fd = open(name, O_RDONLY | O_CLOEXEC);
+  failed = fd >= 0 && fsync(fd) != 0 && errno == EIO;
+  if (failed) sl_lite_fail_errno(error, name, EIO);
+  if (fd >= 0) close(fd);
+  free(name);
+  return !failed;
+}
+
 /* Watches the notify file: modified by a commit, closed by a death. */
 static int open_watch(const char *path) {
 #if defined(__linux__)

@@ -42,6 +42,10 @@ bool sl_lite_files_open(struct sl_lite_files *files, const char *path,
                         struct sl_engine_error *error);
 void sl_lite_files_close(struct sl_lite_files *files);
 
+/* Makes the names of the files in the database's directory last. SQLite has
+   tried, but takes no notice when that fails. */
+bool sl_lite_sync_directory(const char *path, struct sl_engine_error *error);
+
 /* Waits for the lock of writers, in turn. False: errno. */
 bool sl_lite_lock(struct sl_lite_files *files);
 void sl_lite_unlock(struct sl_lite_files *files);

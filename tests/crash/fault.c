@@ -19,7 +19,7 @@ struct fault {
   char what[8];
 };
 
-static const char *const kinds[] = {"write", "sync", "lock"};
+static const char *const kinds[] = {"write", "sync", "dir", "lock"};
 
 static const struct fault *planned(void) {
   static struct fault fault;
@@ -49,6 +49,7 @@ static int carry_out(const char *what, bool *half) {
     *half = true;
   }
   if (strcmp(what, "STOP") == 0) kill(getpid(), SIGSTOP);
+  if (strcmp(what, "LIE") == 0) return CRASH_LIE;
   return 0;
 }
 
@@ -59,7 +60,7 @@ int crash_fault(enum crash_kind kind, const char *name, bool *half) {
   int len;
   if (fault == NULL) return 0;
   if (strcmp(fault->kind, kinds[kind]) != 0 &&
-      (strcmp(fault->kind, "any") != 0 || kind == CRASH_LOCK))
+      (strcmp(fault->kind, "any") != 0 || kind > CRASH_SYNC))
     return 0;
   calls++;
   if (calls != fault->n && !(fault->lasts && calls > fault->n)) return 0;

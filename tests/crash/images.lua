@@ -154,6 +154,16 @@ local function sync_directory(self)
   end
 end
 
+-- After a sync that failed the kernel takes what was written for clean: what
+-- of it is not on the disk by then will never be.
+local function give_up(self, name, file)
+  local choice = CHOICES[math.random(#CHOICES)]
+  for _, op in ipairs(choice(file.pending, math.random)) do
+    apply(self:path(name), op)
+  end
+  file.pending = {}
+end
+
 --- Takes a change.
 function Disk:change(kind, name, offset, data)
   if kind == "D" then return sync_directory(self) end
@@ -167,6 +177,8 @@ function Disk:change(kind, name, offset, data)
   if kind == "S" then
     for _, op in ipairs(file.pending) do apply(self:path(name), op) end
     file.pending = {}
+  elseif kind == "E" then
+    give_up(self, name, file)
   elseif kind == "U" then
     file.removed = true
   elseif kind ~= "C" then

@@ -174,20 +174,23 @@ int posix_fallocate64(int fd, off_t at, off_t len) {
 static int sync_any(int fd, int (*sync)(int)) {
   const char *name = crash_file(fd), *how = getenv("CRASH_SYNC");
   int result = -1, error;
+  bool directory = name != NULL && *name == '/';
   if (name == NULL) return sync(fd);
   if (how != NULL && strcmp(how, "off") == 0) return 0;
   if (how != NULL) usleep((useconds_t)atoi(how) * 1000);
   crash_begin();
-  error = crash_fault(CRASH_SYNC, name, NULL);
+  error = crash_fault(directory ? CRASH_DIR : CRASH_SYNC, name, NULL);
   if (error == 0) {
     result = sync(fd);
     error = errno;
   }
   if (result == 0)
-    crash_trace(*name == '/' ? 'D' : 'S', name, 0, NULL, 0);
+    crash_trace(directory ? 'D' : 'S', name, 0, NULL, 0);
+  else if (!directory)
+    crash_trace('E', name, 0, NULL, 0);
   crash_done();
   errno = error;
-  return result;
+  return error == CRASH_LIE ? 0 : result;
 }
 
 int fsync(int fd) { return sync_any(fd, CRASH_NEXT(fsync)); }

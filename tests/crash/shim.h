@@ -9,8 +9,10 @@
 **   CRASH_FILES=PREFIX  absolute; nothing is touched without it
 **   CRASH_TRACE=FILE    each change is appended to it (trace.c)
 **   CRASH_FAULT=KIND:N[+]:WHAT   at the N-th call of a kind (+: and after it)
-**       KIND  write, sync, lock (once it is held), or any
-**       WHAT  EIO, ENOSPC; KILL; TEAR: half of a write, then KILL; STOP
+**       KIND  write, sync; any of both; dir: a sync of the directory; lock:
+**             the lock of writers, once it is held
+**       WHAT  EIO, ENOSPC; LIE: a sync that is not done is told to be;
+**             KILL; TEAR: half of a write, then KILL; STOP
 **   CRASH_SYNC=off      fsync does nothing; CRASH_SYNC=MS: it takes so long
 **   CRASH_FLOCK=off     flock does nothing
 **   CRASH_LIVES=always  whoever is asked for holds his lock of a byte
@@ -48,17 +50,19 @@ void crash_begin(void);
 void crash_done(void);
 
 /* Traces a change: W write, T size, A allocated, S synced, D the directory
-   synced, C created, U removed, R renamed to. */
+   synced, E not synced after all, C created, U removed, R renamed to. */
 void crash_trace(char kind, const char *name, uint64_t offset,
                  const void *data, size_t len);
 
 /* -- fault.c -- */
 
-enum crash_kind { CRASH_WRITE, CRASH_SYNC, CRASH_LOCK };
+enum crash_kind { CRASH_WRITE, CRASH_SYNC, CRASH_DIR, CRASH_LOCK };
 
-/* Counts a call. Returns 0, or an errno to fail with; may not return. If
-   half of a write is to be done first, *half is set, and the caller calls
-   crash_die afterwards. */
+enum { CRASH_LIE = -1 };
+
+/* Counts a call. Returns 0, an errno to fail with, or CRASH_LIE (for a sync);
+   may not return. If half of a write is to be done first, *half is set, and
+   the caller calls crash_die afterwards. */
 int crash_fault(enum crash_kind kind, const char *name, bool *half);
 void crash_die(void) __attribute__((noreturn));
 

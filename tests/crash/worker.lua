@@ -7,6 +7,8 @@ usage: worker.lua URL NOTES SEED OPERATIONS [OPTION=VALUE]...
              trace (trace.c), so that they stand among the changes of files
   durable=no opens the store so
   tasks=N    that work at once (4)
+  bad=yes    its day: what fails is no mistake; it is told on stdout whether
+             a last put does
 ]]
 
 local jobs = require "sluice.jobs"
@@ -159,18 +161,44 @@ local function work(queues, n)
   for _ = 1, n do pick(actions)(queues[random(#queues)]) end
 end
 
-local function main()
-  local store <close> = assert(jobs.open(url,
-    { durable = options.durable ~= "no" }))
+local function open_queues(store)
   local queues = {}
   for i, name in ipairs(model.QUEUES) do
-    queues[i] = assert(store:queue(name, { lease = 3600 }))
+    local reason, message
+    queues[i], reason, message = store:queue(name, { lease = 3600 })
+    if not queues[i] then return nil, reason .. ": " .. tostring(message) end
   end
+  return queues
+end
+
+local function run(store)
+  local queues, message = open_queues(store)
+  if not queues then return nil, message end
   sluice.task_group(function(group)
     for _ = 1, options.tasks do
       group:create_task(work, queues, operations // options.tasks)
     end
   end)
+  local tag, entry = new_entry()
+  local id, reason = queues[1]:put(entry.body)
+  settled(tag, id)
+  return id, reason
+end
+
+local function main()
+  local store <close>, message = jobs.open(url,
+    { durable = options.durable ~= "no" })
+  local done, reason
+  if store then
+    done, reason = run(store)
+  else
+    done, reason = nil, "open: " .. message
+  end
+  if options.bad then
+    print(done and "well" or reason)
+  else
+    assert(done, reason)
+  end
 end
 
 sluice.run(main)
