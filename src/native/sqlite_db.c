@@ -109,8 +109,7 @@ static const char *const texts[SL_NSTATEMENTS] = {
     [SL_RESERVE] =
         "UPDATE job SET state=2,due=?1+lease,token=token+1,"
         "attempts=attempts+1,owner=?2 WHERE id IN(SELECT id FROM job WHERE"
-        " queue=?3 AND state=0 ORDER BY priority,id LIMIT ?4)"
-        " RETURNING " COLUMNS,
+        " queue=?3 AND state=0 ORDER BY priority,id LIMIT ?4)",
     [SL_ACK] = "DELETE FROM job WHERE id=?1 AND queue=?2 AND token=?3"
                " AND state=2 AND extra=0",
     [SL_LEASE_FIND] =

@@ -71,7 +71,7 @@ enum sl_lite_stmt {
   SL_NSTATEMENTS
 };
 
-/* The columns of SL_FIND, SL_PEEK_* and SL_RESERVE. */
+/* The columns of SL_FIND and SL_PEEK_*. */
 enum sl_lite_column {
   SL_COL_ID,
   SL_COL_STATE,

@@ -3,8 +3,6 @@
 ** the transaction of its batch; an error of SQLite in any ends the batch,
 ** which is then done again in parts (sqlite.c).
 */
-#include <stdlib.h>
-#include <string.h>
 
 #include "sqlite_crc.h"
 #include "sqlite_engine.h"
@@ -222,12 +220,6 @@ static void put(struct sl_engine *engine, struct sl_op *op) {
 
 /* -- reserve -- */
 
-static int before(const void *a, const void *b) {
-  const struct sl_job *x = a, *y = b;
-  if (x->priority != y->priority) return x->priority < y->priority ? -1 : 1;
-  return x->id < y->id ? -1 : x->id > y->id;
-}
-
 /* Nobody gets a job whose body is not what was put. */
 static void bury_damaged(struct sl_engine *engine, struct sl_op *op,
                          const struct sl_job *job) {
@@ -238,36 +230,53 @@ static void bury_damaged(struct sl_engine *engine, struct sl_op *op,
   sl_lite_move(engine, &row, SL_DEAD, engine->now_ns, error);
 }
 
-/* Leases up to n ready jobs; returns how many rows there were. */
-static size_t lease(struct sl_engine *engine, struct sl_op *op, size_t n) {
-  sqlite3_stmt *reserve = sl_lite_get(&engine->db, SL_RESERVE);
+/* Describes the first n ready jobs; returns how many there were. */
+static size_t look_ahead(struct sl_engine *engine, struct sl_op *op,
+                         size_t n) {
+  sqlite3_stmt *find = sl_lite_get(&engine->db, SL_PEEK_READY);
   size_t found = 0;
+  sqlite3_bind_int64(find, 1, op->queue);
+  sqlite3_bind_int64(find, 2, (int64_t)n);
+  while (found < n && sl_lite_row(&engine->db, find))
+    if (!sl_lite_describe(engine, op, find, &op->jobs[found++]))
+      sl_lite_note(&engine->db, SQLITE_NOMEM);
+  sqlite3_reset(find);
+  return found;
+}
+
+/* Leases them. Two statements, one after the other: RETURNING would write
+   each row to a table of its own and read it from there. */
+static void lease(struct sl_engine *engine, struct sl_op *op, size_t n) {
+  sqlite3_stmt *reserve = sl_lite_get(&engine->db, SL_RESERVE);
+  struct sl_lite_queue *queue = &engine->queues[op->queue];
   sqlite3_bind_int64(reserve, 1, engine->now_ns);
   sqlite3_bind_int64(reserve, 2, engine->owner);
   sqlite3_bind_int64(reserve, 3, op->queue);
   sqlite3_bind_int64(reserve, 4, (int64_t)n);
-  while (found < n && sl_lite_row(&engine->db, reserve))
-    if (!sl_lite_describe(engine, op, reserve, &op->jobs[found++]))
-      sl_lite_note(&engine->db, SQLITE_NOMEM);
-  sqlite3_reset(reserve);
-  return found;
-}
-
-/* Keeps the sound ones of the first n, in order, and counts all. */
-static void take_sound(struct sl_engine *engine, struct sl_op *op, size_t n) {
-  struct sl_lite_queue *queue = &engine->queues[op->queue];
+  if (sl_lite_do(&engine->db, reserve) != (int)n)
+    sl_lite_note(&engine->db, SQLITE_CORRUPT);
   queue->stats.jobs[SL_READY_JOB] -= (int64_t)n;
   queue->stats.jobs[SL_LEASED] += (int64_t)n;
   queue->dirty = true;
+  for (size_t i = 0; i < n; i++) {
+    struct sl_job *job = &op->jobs[i];
+    job->state = SL_LEASED;
+    job->due_ns = sl_lite_after(engine, job->lease_ns);
+    job->token++;
+    job->attempts++;
+    sl_lite_due(engine, op->queue, job->due_ns);
+  }
+}
+
+/* Keeps those of the first n whose bodies are sound. */
+static void take_sound(struct sl_engine *engine, struct sl_op *op, size_t n) {
   op->njobs = 0;
   for (size_t i = 0; i < n; i++) {
-    sl_lite_due(engine, op->queue, op->jobs[i].due_ns);
     if (op->jobs[i].body.data == NULL)
       bury_damaged(engine, op, &op->jobs[i]);
     else
       op->jobs[op->njobs++] = op->jobs[i];
   }
-  qsort(op->jobs, op->njobs, sizeof *op->jobs, before);
 }
 
 static void reserve(struct sl_engine *engine, struct sl_op *op) {
@@ -285,8 +294,9 @@ static void reserve(struct sl_engine *engine, struct sl_op *op) {
       sl_lite_note(&engine->db, SQLITE_NOMEM);
       return;
     }
-    found = lease(engine, op, (size_t)n);
+    found = look_ahead(engine, op, (size_t)n);
     if (found == 0) sl_lite_note(&engine->db, SQLITE_CORRUPT); /* counted */
+    lease(engine, op, found);
     take_sound(engine, op, found);
   }
 }
