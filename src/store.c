@@ -10,7 +10,9 @@
 #include "store_thread.h"
 
 enum {
-  MAX_IN_FLIGHT = 8192, /* more calls wait before their arguments are copied */
+  /* More calls, or more bytes of theirs, wait before they are copied. */
+  MAX_IN_FLIGHT = 8192,
+  MAX_SIZE = 64 << 20,
   MAX_SPARE = 1024
 };
 
@@ -58,7 +60,8 @@ void sl_call_return(struct sl_call *call) {
 }
 
 bool sl_store_has_room(const struct sl_store *store) {
-  return store->in_flight + store->granted < MAX_IN_FLIGHT;
+  return store->in_flight + store->granted < MAX_IN_FLIGHT &&
+         store->size_in_flight < MAX_SIZE;
 }
 
 /* There is room: who waits longest has it. */
@@ -82,8 +85,9 @@ void sl_store_free(struct sl_store *store) {
   free(store);
 }
 
-static void leave_flight(struct sl_store *store) {
+static void leave_flight(struct sl_store *store, size_t size) {
   store->in_flight--;
+  store->size_in_flight -= size;
   if (!sl_list_empty(&store->crowd)) admit(store);
   if (store->in_flight > 0) return;
   if (store->thread != NULL) sl_store_thread_hold(store->thread, false);
@@ -92,13 +96,14 @@ static void leave_flight(struct sl_store *store) {
 
 void sl_call_finish(struct sl_call *call) {
   struct sl_store *store = call->store;
+  size_t size = call->size;
   bool found = call->op.status != SL_OP_WAITING;
   call->state = SL_CALL_FINISHED;
   if (!sl_list_empty(&call->waiters))
     sl_task_wake(sl_task_of(call->waiters.next),
                  found ? SL_WOKEN : (enum sl_wake)call->why);
   if (call->orphan) sl_call_return(call);
-  leave_flight(store);
+  leave_flight(store, size);
 }
 
 /* -- inline: the engine runs where it is called -- */
@@ -161,6 +166,8 @@ bool sl_call_withdraw(struct sl_call *call, enum sl_wake why) {
 void sl_call_post(struct sl_call *call) {
   struct sl_store *store = call->store;
   call->state = SL_CALL_PENDING;
+  call->size = call->op.size;
+  store->size_in_flight += call->size;
   if (store->in_flight++ == 0 && store->thread != NULL)
     sl_store_thread_hold(store->thread, true);
   if (store->thread != NULL) {

@@ -56,6 +56,7 @@ void sl_op_reset(struct sl_op *op, enum sl_verb verb) {
   }
   sl_op_init(op, verb);
   op->blocks = block;
+  op->size = block != NULL ? block->cap : 0;
 }
 
 /* Puts a new block with room for `need` first. */
@@ -70,6 +71,7 @@ static struct sl_op_block *add_block(struct sl_op *op, size_t need) {
   block->used = 0;
   block->cap = cap;
   op->blocks = block;
+  op->size += cap;
   return block;
 }
 

@@ -118,6 +118,7 @@ struct sl_op_block;
 struct sl_op {
   struct sl_link link; /* in a batch, or among those that wait */
   struct sl_op_block *blocks;
+  size_t size; /* of the blocks, in bytes */
   enum sl_verb verb;
   enum sl_op_status status;
   int64_t queue;

@@ -58,6 +58,15 @@ int64_t sl_lite_time(const struct sl_engine *engine) {
   return boot_clock() + engine->offset_ns;
 }
 
+/* Reads both clocks for a batch. That they run apart a little is no matter;
+   if the machine's was set, times are told by that. */
+static void read_time(struct sl_engine *engine) {
+  engine->now_ns = sl_lite_time(engine);
+  engine->skew_ns = read_clock(CLOCK_REALTIME) - engine->now_ns;
+  if (engine->skew_ns > -SECOND && engine->skew_ns < SECOND)
+    engine->skew_ns = 0;
+}
+
 /* What changes with each start of the machine; may be empty. */
 static void read_boot_id(char *id, size_t size) {
   FILE *file = fopen("/proc/sys/kernel/random/boot_id", "re");
@@ -135,32 +144,56 @@ static void refresh(struct sl_engine *engine) {
 
 /* -- transactions -- */
 
+static void roll_back(struct sl_lite_db *db) {
+  if (!sqlite3_get_autocommit(db->db))
+    sqlite3_exec(db->db, "ROLLBACK", NULL, NULL, NULL);
+}
+
+/* A commit that failed, when it was synced say, may stand in the log: who
+   reads that after a crash takes it for one. Another is written over it. */
+static void end_doubt(struct sl_engine *engine) {
+  struct sl_lite_db *db = &engine->db;
+  if (!engine->doubt || !engine->locked) return;
+  sl_lite_simply(db, SL_BEGIN);
+  if (db->error == 0) sl_lite_exec(db, "UPDATE root SET last_ns=last_ns");
+  if (db->error == 0) sl_lite_simply(db, SL_COMMIT);
+  engine->doubt = db->error != 0;
+  roll_back(db);
+}
+
 static void begin(struct sl_engine *engine) {
   engine->db.error = 0;
   engine->tell = false;
-  engine->now_ns = sl_lite_time(engine);
-  sl_lite_simply(&engine->db, engine->locked ? SL_BEGIN : SL_BEGIN_READ);
+  read_time(engine);
+  end_doubt(engine);
+  if (engine->db.error == 0)
+    sl_lite_simply(&engine->db, engine->locked ? SL_BEGIN : SL_BEGIN_READ);
   if (engine->db.error == 0) refresh(engine);
   if (!engine->locked || engine->db.error != 0) return;
   if (engine->deaths) sl_lite_rescue(engine);
   if (engine->nkept > 0) sl_lite_renew(engine);
 }
 
-/* Returns whether all is committed; else nothing is, and nothing is known. */
-static bool commit(struct sl_engine *engine, bool *reached) {
+/* Returns whether all is committed; else nothing is that this process sees,
+   and nothing is known. *doubt: it may be seen after a crash. */
+static bool commit(struct sl_engine *engine, bool *doubt) {
   struct sl_lite_db *db = &engine->db;
-  *reached = false;
+  bool reached = false;
+  *doubt = false;
   if (db->error == 0) sl_lite_save(engine);
   if (db->error == 0) {
-    *reached = true;
+    reached = true;
     sl_lite_simply(db, SL_COMMIT);
   }
   if (db->error == 0) return true;
-  if (!sqlite3_get_autocommit(db->db))
-    sqlite3_exec(db->db, "ROLLBACK", NULL, NULL, NULL);
+  roll_back(db);
   sl_lite_forget(engine);
   engine->root_dirty = false;
   engine->data_version = -1;
+  engine->deaths = true; /* whoever was rescued is not */
+  /* When there is no room, the end of the commit was not written. */
+  *doubt = reached && (db->error & 0xff) != SQLITE_FULL;
+  engine->doubt = engine->doubt || *doubt;
   return false;
 }
 
@@ -176,36 +209,37 @@ static void apply_all(struct sl_engine *engine, struct sl_link *ops) {
 
 /* All of both lists in one transaction. */
 static bool attempt(struct sl_engine *engine, struct sl_link *ops,
-                    struct sl_link *waiting) {
-  bool reached;
+                    struct sl_link *waiting, bool *doubt) {
   begin(engine);
   apply_all(engine, ops);
   if (engine->locked) apply_all(engine, waiting);
-  return commit(engine, &reached);
+  return commit(engine, doubt);
 }
 
 /* -- when it fails -- */
 
 static enum sl_op_status status_of(const struct sl_op *op, int error,
-                                   bool reached) {
-  switch (error & 0xff) {
-    case SQLITE_CORRUPT:
-    case SQLITE_NOTADB: return SL_OP_DAMAGED;
-    case SQLITE_NOMEM: return SL_OP_NO_MEMORY;
-    case SQLITE_FULL:
-      return op->verb == SL_OP_PUT ? SL_OP_DISK_FULL : SL_OP_UNAVAILABLE;
-    default: return reached ? SL_OP_UNKNOWN : SL_OP_UNAVAILABLE;
-  }
+                                   bool doubt) {
+  int code = error & 0xff;
+  if (code == SQLITE_CORRUPT || code == SQLITE_NOTADB) return SL_OP_DAMAGED;
+  if (doubt) return SL_OP_UNKNOWN;
+  if (code == SQLITE_NOMEM) return SL_OP_NO_MEMORY;
+  if (code == SQLITE_FULL && op->verb == SL_OP_PUT) return SL_OP_DISK_FULL;
+  return SL_OP_UNAVAILABLE;
 }
 
-static void do_singly(struct sl_engine *engine, struct sl_link *ops) {
+/* As long as the doubt about the attempt of all is not ended, it is not known
+   of any whether it is done. */
+static void do_singly(struct sl_engine *engine, struct sl_link *ops,
+                      bool *doubt) {
   for (struct sl_link *at = ops->next; at != ops; at = at->next) {
     struct sl_op *op = op_of(at);
-    bool reached;
+    bool own;
     begin(engine);
+    *doubt = *doubt && engine->doubt;
     if (engine->db.error == 0) sl_lite_apply(engine, op);
-    if (commit(engine, &reached)) continue;
-    sl_op_fail(op, status_of(op, engine->db.error, reached),
+    if (commit(engine, &own)) continue;
+    sl_op_fail(op, status_of(op, engine->db.error, own || *doubt),
                sqlite3_errstr(engine->db.error));
   }
 }
@@ -219,14 +253,14 @@ static void go_full(struct sl_engine *engine) {
 }
 
 static void recover(struct sl_engine *engine, struct sl_link *ops,
-                    struct sl_link *waiting) {
+                    struct sl_link *waiting, bool doubt) {
   bool full = (engine->db.error & 0xff) == SQLITE_FULL;
   if (full && engine->locked && !engine->full) {
     go_full(engine);
-    if (attempt(engine, ops, waiting)) return;
+    if (attempt(engine, ops, waiting, &doubt)) return;
   }
-  do_singly(engine, ops);
-  if (engine->locked) do_singly(engine, waiting);
+  do_singly(engine, ops, &doubt);
+  if (engine->locked) do_singly(engine, waiting, &doubt);
 }
 
 /* -- batches -- */
@@ -261,6 +295,13 @@ static void move(struct sl_link *from, struct sl_link *to, bool waits) {
   }
 }
 
+/* What other processes have told. */
+static void heard(struct sl_engine *engine) {
+  struct sl_lite_news news = sl_lite_heard(&engine->files);
+  engine->news = engine->news || news.commit;
+  engine->deaths = engine->deaths || news.death;
+}
+
 static void tidy_log(struct sl_engine *engine) {
   bool idle = engine->idle_ns <= engine->host_ns;
   if (!engine->locked || engine->db.wal_frames == 0) return;
@@ -279,11 +320,14 @@ static void look_for_room(struct sl_engine *engine) {
 static void run(struct sl_engine *engine, struct sl_link *ops,
                 struct sl_link *waiting, int64_t now_ns) {
   struct sl_link done;
+  bool doubt;
   engine->host_ns = now_ns;
+  if (engine->locked && engine->others > 0) heard(engine);
   engine->news = false;
   tidy_log(engine);
   look_for_room(engine);
-  if (!attempt(engine, ops, waiting)) recover(engine, ops, waiting);
+  if (!attempt(engine, ops, waiting, &doubt))
+    recover(engine, ops, waiting, doubt);
   sl_link_init(&done);
   move(waiting, &done, false);
   move(ops, waiting, true);
@@ -322,23 +366,17 @@ static int64_t wake_ns(struct sl_engine *engine) {
 
 static int fd(struct sl_engine *engine) { return engine->files.watch; }
 
-static void heard(struct sl_engine *engine) {
-  struct sl_lite_news news = sl_lite_heard(&engine->files);
-  engine->news = engine->news || news.commit;
-  engine->deaths = engine->deaths || news.death;
-}
-
 /* -- opening and closing -- */
 
 static bool start(struct sl_engine *engine, struct sl_engine_error *error) {
   struct sl_lite_db *db = &engine->db;
-  bool reached;
+  bool doubt;
   if (!sl_lite_db_prepare(db, error)) return false;
   sl_lite_simply(db, SL_BEGIN);
   if (db->error == 0) join(engine);
   if (db->error == 0) load_root(engine);
   if (db->error == 0) sl_lite_rescue(engine);
-  if (commit(engine, &reached)) return true;
+  if (commit(engine, &doubt)) return true;
   sl_lite_db_fail(db, error);
   return false;
 }
@@ -395,12 +433,12 @@ static struct sl_engine *open_engine(const struct sl_engine_config *config,
 /* What is still leased goes back; it is no use to wait for it. */
 static void close_engine(struct sl_engine *engine) {
   const char *message;
-  bool reached;
+  bool doubt;
   if (enter(engine, true, &message)) {
     engine->nkept = 0;
     begin(engine);
     if (engine->db.error == 0) sl_lite_resign(engine);
-    commit(engine, &reached);
+    commit(engine, &doubt);
     leave(engine);
   }
   free_engine(engine);

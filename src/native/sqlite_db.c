@@ -323,13 +323,29 @@ static bool prepare_all(struct sl_lite_db *db) {
   return true;
 }
 
+/* False: it cannot be; an error of SQLite is noted. */
+static bool in_wal_mode(struct sl_lite_db *db) {
+  sqlite3_stmt *set;
+  int code = sqlite3_prepare_v2(db->db, "PRAGMA journal_mode=WAL", -1, &set,
+                                NULL);
+  bool is = code != SQLITE_OK || sqlite3_step(set) != SQLITE_ROW ||
+            sqlite3_stricmp((const char *)sqlite3_column_text(set, 0),
+                            "wal") == 0;
+  code = sqlite3_finalize(set);
+  if (code != SQLITE_OK) sl_lite_note(db, code);
+  return is;
+}
+
 bool sl_lite_db_prepare(struct sl_lite_db *db,
                         struct sl_engine_error *error) {
   char limit[64];
   snprintf(limit, sizeof limit, "PRAGMA journal_size_limit=%d", WAL_LIMIT);
   /* Another process may have made it since it was opened. */
   if (!is_ours(db, error)) return false;
-  if (sl_lite_exec(db, "PRAGMA journal_mode=WAL") &&
+  if (!in_wal_mode(db))
+    return refuse(error, "ENOTSUP",
+                  "the file system has no shared memory for SQLite");
+  if (db->error == 0 &&
       sl_lite_exec(db, limit) &&
       (sl_lite_ask(db, "PRAGMA user_version", 0) != 0 || create(db)) &&
       prepare_all(db)) {

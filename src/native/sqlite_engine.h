@@ -49,6 +49,7 @@ struct sl_engine {
   int64_t owner;
   int64_t offset_ns; /* the store's time less that since the machine began */
   int64_t now_ns;    /* the store's time, in a batch */
+  int64_t skew_ns;   /* the machine's clock less that, if somebody set it */
   int64_t host_ns;   /* the host's, in a batch */
   int64_t last_id;
   int64_t data_version;
@@ -58,6 +59,7 @@ struct sl_engine {
   bool locked;
   bool news;    /* others have committed */
   bool deaths;  /* somebody may have died */
+  bool doubt;   /* a commit that failed may stand in the log */
   bool tell;    /* others may wait for what this batch has done */
   bool full;    /* the disk is, until there is ballast again */
   bool cramped; /* and there is no room in the file: no puts */

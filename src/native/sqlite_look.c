@@ -45,11 +45,12 @@ bool sl_lite_describe(struct sl_engine *engine, struct sl_op *op,
   to->id = sqlite3_column_int64(row, SL_COL_ID);
   to->state = (uint8_t)(sqlite3_column_int(row, SL_COL_STATE) & 3);
   to->priority = sqlite3_column_double(row, SL_COL_PRIORITY);
-  to->due_ns = sqlite3_column_int64(row, SL_COL_DUE);
+  to->due_ns = sqlite3_column_int64(row, SL_COL_DUE) + engine->skew_ns;
   to->token = sqlite3_column_int64(row, SL_COL_TOKEN);
   to->attempts = sqlite3_column_int64(row, SL_COL_ATTEMPTS);
   to->max_attempts = sqlite3_column_int64(row, SL_COL_MAX_ATTEMPTS);
-  to->created_ns = sqlite3_column_int64(row, SL_COL_CREATED);
+  to->created_ns =
+      sqlite3_column_int64(row, SL_COL_CREATED) + engine->skew_ns;
   to->lease_ns = sqlite3_column_int64(row, SL_COL_LEASE);
   to->format = (uint8_t)sqlite3_column_int(row, SL_COL_FORMAT);
   copied = sl_lite_copy(op, row, SL_COL_KEY, &to->unique) &&

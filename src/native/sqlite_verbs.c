@@ -262,9 +262,10 @@ static void lease(struct sl_engine *engine, struct sl_op *op, size_t n) {
     struct sl_job *job = &op->jobs[i];
     job->state = SL_LEASED;
     job->due_ns = sl_lite_after(engine, job->lease_ns);
+    sl_lite_due(engine, op->queue, job->due_ns);
+    job->due_ns += engine->skew_ns;
     job->token++;
     job->attempts++;
-    sl_lite_due(engine, op->queue, job->due_ns);
   }
 }
 
@@ -351,6 +352,7 @@ static void touch(struct sl_engine *engine, struct sl_op *op,
   sqlite3_bind_int64(extend, 2, job->due_ns);
   sl_lite_do(&engine->db, extend);
   sl_lite_due(engine, op->queue, job->due_ns);
+  job->due_ns += engine->skew_ns;
 }
 
 static void end_lease(struct sl_engine *engine, struct sl_op *op,

@@ -52,15 +52,22 @@ local Guard = {
   __close = function(self) give_back(self.worker, { self.job }) end,
 }
 
+-- Tells the store how a handler ended. Once it has, its job is not to be done
+-- again for a cancellation: the first try is made in any case.
+local function finish(job, method, ...)
+  local done, reason = sluice.shield(method, job, ...)
+  if not done and PASSING[reason] then persist(method, job, ...) end
+end
+
 local function handle(worker, job)
   local _ <close> = setmetatable({ worker = worker, job = job }, Guard)
   local ok, err = sluice.pcall(worker.handler, job)
   if job.ended then return end
   if ok then
-    persist(job.ack, job)
+    finish(job, job.ack)
     worker.done = worker.done + 1
   else
-    persist(job.nack, job, { error = err })
+    finish(job, job.nack, { error = err })
     worker.failed = worker.failed + 1
   end
   job.ended = true -- or its lease was lost, or the store closed
