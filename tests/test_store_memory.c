@@ -11,6 +11,33 @@ static const struct sl_engine_class *const engine_class = &sl_memory_engine;
 static struct sl_engine *engine;
 static int64_t now_ns;
 
+/* -- memory that fails -- */
+
+static long failing = -1; /* allocations until one fails; -1: none does */
+
+#if defined(WRAPS_MALLOC)
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t n, size_t size);
+void *__real_realloc(void *memory, size_t size);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t n, size_t size);
+void *__wrap_realloc(void *memory, size_t size);
+
+static bool refuses(void) { return failing >= 0 && failing-- == 0; }
+
+void *__wrap_malloc(size_t size) {
+  return refuses() ? NULL : __real_malloc(size);
+}
+
+void *__wrap_calloc(size_t n, size_t size) {
+  return refuses() ? NULL : __real_calloc(n, size);
+}
+
+void *__wrap_realloc(void *memory, size_t size) {
+  return refuses() ? NULL : __real_realloc(memory, size);
+}
+#endif
+
 /* -- operations -- */
 
 static struct sl_op op;
@@ -338,7 +365,71 @@ static void forgets_stale_keys(void) {
   finish();
 }
 
+#if defined(WRAPS_MALLOC)
+static int64_t jobs_held(void) {
+  int64_t n = 0;
+  begin(SL_OP_STATS);
+  run();
+  for (int state = 0; state < SL_NSTATES; state++) n += op.stats.jobs[state];
+  end();
+  return n;
+}
+
+/* Fills an operation, which needs memory of its own, and fails the k-th
+   allocation of its run. Returns whether there was one. */
+static bool run_failing(long k) {
+  failing = k;
+  run();
+  if (failing >= 0) {
+    failing = -1;
+    return false;
+  }
+  return true;
+}
+
+static void make_put(void) {
+  begin(SL_OP_PUT);
+  sl_op_make_jobs(&op, 20);
+  for (int i = 0; i < 20; i++) {
+    op.jobs[i].body = sl_op_copy(&op, "x", 1);
+    op.jobs[i].unique = sl_op_copy(&op, (char *)&i, sizeof i);
+    op.jobs[i].due_ns = i % 3;
+    op.jobs[i].ttl_ns = i % 2 ? SL_UNSET : 3600 * (int64_t)SECOND;
+    op.jobs[i].lease_ns = op.jobs[i].max_attempts = SL_UNSET;
+  }
+}
+
+/* A put is whole or nothing; jobs are never lost, whatever fails. */
+static void survives_without_memory(void) {
+  static const enum sl_verb verbs[] = {SL_OP_RESERVE, SL_OP_PEEK};
+  for (long k = 0;; k++) {
+    bool failed;
+    start();
+    make_put();
+    failed = run_failing(k);
+    CHECK_EQ(op.status, failed ? SL_OP_NO_MEMORY : SL_OP_DONE);
+    end();
+    CHECK_EQ(jobs_held(), failed ? 0 : 20);
+    now_ns += SECOND; /* the delayed are to become ready */
+    for (size_t i = 0; i < 2; i++) {
+      begin(verbs[i]);
+      op.count = 30;
+      op.state = SL_LEASED;
+      run_failing(k);
+      end();
+      check_sound();
+      CHECK_EQ(jobs_held(), failed ? 0 : 20);
+    }
+    finish();
+    if (!failed && k > 200) break;
+  }
+}
+#endif
+
 int main(void) {
+#if defined(WRAPS_MALLOC)
+  RUN(survives_without_memory, "loses nothing without memory");
+#endif
   RUN(follows_the_model, "does what a model does, 20,000 times");
   RUN(tells_when_to_ask_again, "tells when to ask again");
   RUN(takes_back_what_does_not_fit, "puts all or none");
