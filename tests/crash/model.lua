@@ -5,9 +5,11 @@ whatever happened to it then, the store is looked at and compared:
 
   put TAG      it is going to put the job of that tag
   has TAG ID   it was told that the job is there
-  not TAG      it was told that the job is not (found by its unique key)
+  not TAG      it was told that the job is not (there is one with its unique
+               key, or nothing happened)
   end ID       it is going to take the job out (ack, cancel)
   ended ID     it was told that it is out
+  kept ID      it was told that it is not
   got ID       it has reserved the job
 
 Every job that was promised is there, once, with its body, unless it was going
@@ -73,6 +75,8 @@ function events:ended(id)
   end
   self.ended[id] = "yes"
 end
+
+function events:kept(id) self.ended[tonumber(id)] = nil end
 
 function events:got(id)
   if self.ended[tonumber(id)] == "yes" then

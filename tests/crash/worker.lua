@@ -65,12 +65,28 @@ local function new_entry()
   }
 end
 
--- What is not promised may have happened, or not.
+-- Reasons that promise that nothing happened.
+local NOTHING = { unavailable = true, disk_full = true, full = true }
+
+-- What is not promised may have happened, or not. `found`: or the reason.
 local function settled(tag, id, found)
-  if found then
-    note("not %s", tag)
-  elseif id then
+  if id and not found then
     note("has %s %d", tag, id)
+  elseif id or NOTHING[found] then
+    note("not %s", tag)
+  end
+end
+
+-- Takes jobs out by a function: first notes that it will, then what is said.
+local function take_out(list, fn)
+  for _, job in ipairs(list) do note("end %d", job.id) end
+  local done, reason = fn()
+  for _, job in ipairs(list) do
+    if done then
+      note("ended %d", job.id)
+    elseif NOTHING[reason] then
+      note("kept %d", job.id)
+    end
   end
 end
 
@@ -87,17 +103,19 @@ function actions.put_many(queue)
   local tags, entries = {}, {}
   for i = 1, random(2, 8) do tags[i], entries[i] = new_entry() end
   local ids, found = queue:put_many(entries)
-  if not ids then return end
   for i, tag in ipairs(tags) do
-    settled(tag, ids[i], found and found[i])
+    if ids then
+      settled(tag, ids[i], found and found[i])
+    else
+      settled(tag, nil, found)
+    end
   end
 end
 
 local endings = {}
 
 function endings.ack(job)
-  note("end %d", job.id)
-  if job:ack() then note("ended %d", job.id) end
+  take_out({ job }, function() return job:ack() end)
 end
 endings.again = endings.ack
 
@@ -134,21 +152,15 @@ end
 function actions.ack_many(queue)
   local list = queue:reserve_many(random(10), 0)
   if not list then return end
-  for _, job in ipairs(list) do
-    note("got %d", job.id)
-    note("end %d", job.id)
-  end
-  if queue:ack_many(list) then
-    for _, job in ipairs(list) do note("ended %d", job.id) end
-  end
+  for _, job in ipairs(list) do note("got %d", job.id) end
+  take_out(list, function() return queue:ack_many(list) end)
 end
 actions.work_more = actions.work
 
 function actions.cancel(queue)
   for _, state in ipairs { "delayed", "dead" } do
     for _, job in ipairs(queue:peek(state, 3) or {}) do
-      note("end %d", job.id)
-      if queue:cancel(job.id) then note("ended %d", job.id) end
+      take_out({ job }, function() return queue:cancel(job.id) end)
     end
   end
 end
