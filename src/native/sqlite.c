@@ -164,6 +164,7 @@ static void end_doubt(struct sl_engine *engine) {
 static void begin(struct sl_engine *engine) {
   engine->db.error = 0;
   engine->tell = false;
+  engine->late = false;
   read_time(engine);
   end_doubt(engine);
   if (engine->db.error == 0)
@@ -317,17 +318,27 @@ static void look_for_room(struct sl_engine *engine) {
                     FREE_PAGES;
 }
 
+/* Who only looks takes no lock, but is to see what is due put right. If
+   somebody has the lock now, he sees it as it was: he could not be cancelled
+   while he waits. */
+static bool look_again(struct sl_engine *engine) {
+  if (!engine->late || !sl_lite_try_lock(&engine->files)) return false;
+  engine->locked = true;
+  return true;
+}
+
 static void run(struct sl_engine *engine, struct sl_link *ops,
                 struct sl_link *waiting, int64_t now_ns) {
   struct sl_link done;
-  bool doubt;
+  bool doubt, good;
   engine->host_ns = now_ns;
   if (engine->locked && engine->others > 0) heard(engine);
   engine->news = false;
   tidy_log(engine);
   look_for_room(engine);
-  if (!attempt(engine, ops, waiting, &doubt))
-    recover(engine, ops, waiting, doubt);
+  good = attempt(engine, ops, waiting, &doubt);
+  if (look_again(engine)) good = attempt(engine, ops, waiting, &doubt);
+  if (!good) recover(engine, ops, waiting, doubt);
   sl_link_init(&done);
   move(waiting, &done, false);
   move(ops, waiting, true);

@@ -57,6 +57,7 @@ struct sl_engine {
   int64_t idle_ns;   /* when the log is carried over, in the host's time */
   bool root_dirty;
   bool locked;
+  bool late;    /* something was due, which could not be put right unlocked */
   bool news;    /* others have committed */
   bool deaths;  /* somebody may have died */
   bool doubt;   /* a commit that failed may stand in the log */
@@ -110,7 +111,7 @@ void sl_lite_move(struct sl_engine *engine, struct sl_lite_row *row,
 void sl_lite_come_back(struct sl_engine *engine, struct sl_lite_row *row,
                        bool counts, int64_t at_ns, struct sl_text error);
 
-/* Puts right what is due by now in a queue. */
+/* Puts right what is due by now in a queue, if the lock is held. */
 void sl_lite_settle(struct sl_engine *engine, int64_t number);
 
 /* Something of the queue is due at that time. */

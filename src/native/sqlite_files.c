@@ -150,6 +150,10 @@ bool sl_lite_lock(struct sl_lite_files *files) {
   return true;
 }
 
+bool sl_lite_try_lock(struct sl_lite_files *files) {
+  return flock(files->lock, LOCK_EX | LOCK_NB) == 0;
+}
+
 void sl_lite_unlock(struct sl_lite_files *files) {
   flock(files->lock, LOCK_UN);
 }

@@ -48,6 +48,9 @@ bool sl_lite_sync_directory(const char *path, struct sl_engine_error *error);
 
 /* Waits for the lock of writers, in turn. False: errno. */
 bool sl_lite_lock(struct sl_lite_files *files);
+
+/* Takes it if nobody has it. */
+bool sl_lite_try_lock(struct sl_lite_files *files);
 void sl_lite_unlock(struct sl_lite_files *files);
 
 /* Holds the byte of an owner, until the process ends. */

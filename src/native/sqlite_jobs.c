@@ -278,6 +278,8 @@ void sl_lite_settle(struct sl_engine *engine, int64_t number) {
   struct sl_lite_queue *queue = sl_lite_queue(engine, number);
   int left = MAX_ROWS;
   if (queue == NULL || queue->next_ns > engine->now_ns) return;
+  engine->late = !engine->locked;
+  if (engine->late) return;
   while (left > 0 && engine->db.error == 0 && end_mortal(engine, number))
     left--;
   while (left > 0 && engine->db.error == 0 && end_lease(engine, number))
