@@ -5,7 +5,7 @@
 -- changed. A table of checks, name -> function(value) -> what is wrong or
 -- nil, describes options; a name that it does not have is a mistake, too.
 
-local json = require "sluice.http.json"
+local json = require "sluice.jobs.json"
 
 local options = {}
 
