@@ -4,6 +4,7 @@
 */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -48,7 +49,8 @@ static int carry_out(const char *what, bool *half) {
     if (half == NULL) crash_die();
     *half = true;
   }
-  if (strcmp(what, "STOP") == 0) kill(getpid(), SIGSTOP);
+  /* To this thread: it goes no further, whichever thread would take it. */
+  if (strcmp(what, "STOP") == 0) pthread_kill(pthread_self(), SIGSTOP);
   if (strcmp(what, "LIE") == 0) return CRASH_LIE;
   return 0;
 }

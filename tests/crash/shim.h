@@ -19,6 +19,7 @@
 **   CRASH_COMMIT=late   SQLite's COMMIT is told at once and done later
 **   CRASH_CLOCK=FILE    has the nanoseconds, as int64, that the clock of the
 **                       machine is ahead; not the clocks that never jump
+**   CRASH_JUMPS=boot    but the clock since the machine's start, too
 **   CRASH_BOOT=FILE     is read in place of the id of the machine's start
 **
 ** Owns nothing that outlives the process.
