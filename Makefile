@@ -7,7 +7,8 @@ PREFIX ?= /usr/local
 # The specs that run under valgrind: the rooms that touch memory by hand.
 CORE_SPECS = barrier call_later cancel condition deadline event future \
   gather group heap lifo_queue lock priority_queue queue queue_shutdown run \
-  semaphore stream task thread timeout wait wait_for
+  semaphore stream task thread timeout wait wait_for net http_rest http_form \
+  http_client http_client_stream http_request tls_wire
 VALGRIND_SPECS ?= $(CORE_SPECS:%=spec/%_spec.lua)
 
 .DEFAULT_GOAL := help

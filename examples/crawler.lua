@@ -41,12 +41,15 @@ local function fail(text, ...)
 end
 
 local function check_options()
-  for name, value in pairs { workers = options.workers,
-    ["per-host"] = options.per_host } do
-    if math.type(value) ~= "integer" or value < 1 then
-      fail("--%s: not a positive integer: %s", name, value)
+  for name, least in pairs { workers = 1, per_host = 1, depth = 0,
+    max_pages = 0, max_size = 0 } do
+    local value = options[name]
+    if math.type(value) ~= "integer" or value < least then
+      fail("--%s: not an integer from %d: %s", (name:gsub("_", "-")), least,
+        value)
     end
   end
+  if options.every == 0 then fail("--every: not a time: 0") end
   if options.graph == "" then return end
   local ok, message = link_graph.check(options.graph)
   if not ok then fail("--graph: %s", message) end

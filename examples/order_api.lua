@@ -38,9 +38,10 @@ local kinds = { [POWER] = "power user", [ORDINARY] = "ordinary user" }
 local app = http.App()
 local busy = {} -- worker to the order it is at
 local came, accepted, finished = 0, 0, 0
+local loud = not options.quiet
 
 local function tell(order, message, ...)
-  if options.quiet then return end
+  if not loud then return end
   say("order %d (%s) " .. message, order.id, kinds[order.priority], ...)
 end
 
@@ -104,17 +105,19 @@ app:post("/order", function(request)
   local done, reason = orders.put(order)
   if not done then return refuse(order, reason) end
   accepted = accepted + 1
-  tell(order, "accepted%s", orders.waiting())
+  if loud then tell(order, "accepted%s", orders.waiting()) end
   return 202, { order = order.id, power_user = priority == POWER }
 end)
 
 local function work(order, worker)
   busy[worker] = order
-  tell(order, "started by worker %d%s", worker, orders.waiting())
+  if loud then
+    tell(order, "started by worker %d%s", worker, orders.waiting())
+  end
   sluice.sleep(math.random() * options.delay)
   busy[worker] = nil
   finished = finished + 1
-  tell(order, "finished by worker %d", worker)
+  if loud then tell(order, "finished by worker %d", worker) end
 end
 
 app:on_startup(function() orders.start(work) end)

@@ -1,5 +1,6 @@
 local client = require "spec.support.client"
 local http = require "sluice.http"
+local process = require "spec.support.process"
 local sluice = require "sluice"
 local sockets = require "spec.support.sockets"
 
@@ -61,6 +62,20 @@ describe("a connection that cannot be made", function()
       fails("ETIMEDOUT", http.get(url, { timeout = 0.2 })))
     assert.is_true(sluice.time() - began < 5)
     assert.is_true(sluice.time() - began >= 0.4)
+  end)
+
+  it("for want of descriptors is told", function()
+    local result = process.lua([[
+      local http, sluice = require "sluice.http", require "sluice"
+      sluice.run(function()
+        http.get "http://127.0.0.1:1/"
+        local files = {}
+        for i = 1, 50 do files[i] = io.open "/dev/null" end
+        print(select(3, http.get "http://127.0.0.1:1/"))
+      end)
+    ]], "prlimit --nofile=50")
+    assert.equal("EMFILE\n", result.stdout)
+    assert.equal("", result.stderr)
   end)
 
   it("has no time at all", function()
@@ -276,6 +291,22 @@ describe("a server that is slow", function()
       done:set()
     end)
   end, { timeout = 1000 })
+
+  -- The function never waits, so it is the client that lets time pass.
+  really("is not waited for with a body that gives nothing", function()
+    with_raw(function(stream) stream:read_all() end, function(url)
+      local others = 0
+      local task = sluice.create_task(function()
+        while true do sluice.sleep(0.01) others = others + 1 end
+      end)
+      local function ask()
+        return http.post(url, function() return "" end, { timeout = 0.2 })
+      end
+      fails("ETIMEDOUT", sluice.wait_for(5, ask))
+      task:cancel()
+      assert.is_true(others > 5)
+    end)
+  end)
 
   it("is not to blame for a slow body", function()
     with_raw(function(stream)

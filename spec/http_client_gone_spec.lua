@@ -1,8 +1,10 @@
 local http = require "sluice.http"
+local net = require "sluice.net"
 local sluice = require "sluice"
 local sockets = require "spec.support.sockets"
 local support = require "spec.support.http"
 local testing = require "sluice.testing"
+local tls = require "spec.support.tls"
 
 local plainly, it = it, testing.it
 local answers, bytes = support.answers, support.bytes
@@ -240,7 +242,7 @@ describe("a client that goes away within its body", function()
     end, post, function(connect, notes)
       connect():close()
       arrive()
-      assert.same({ "eof", "left" }, notes)
+      assert.same({ "cut off", "left" }, notes)
     end)
   end)
 
@@ -336,5 +338,41 @@ describe("a request that is answered", function()
       assert.same({ "left" }, notes)
       assert.same({ 200 }, log)
     end)
+  end)
+end)
+
+describe("over TLS", function()
+  setup(tls.open)
+  teardown(tls.close)
+
+  -- Serves a handler that waits; leave(stream) is how the client goes.
+  local function gone_by(leave)
+    local app, notes, log = http.App(), {}, {}
+    app:get("/", function()
+      local _ <close> = noting(notes)
+      sleep_long()
+    end)
+    with_app(app, function(port)
+      local stream = assert(net.connect("localhost", port,
+        { tls = tls.client() }))
+      stream:write(GET)
+      sluice.sleep(0.05)
+      assert.same({}, notes)
+      leave(stream)
+      sluice.sleep(0.05)
+      assert.same({ "cancelled: client gone" }, notes)
+      assert.same({ 499 }, log)
+    end, {
+      host = "localhost", tls = tls.server(),
+      access_log = function(_, entry) log[#log + 1] = entry.status end,
+    })
+  end
+
+  plainly("a client that goes away is noticed, too", function()
+    sluice.run(gone_by, function(stream) stream:close() end)
+  end)
+
+  plainly("a client that ends its side is gone", function()
+    sluice.run(gone_by, function(stream) stream:shutdown() end)
   end)
 end)

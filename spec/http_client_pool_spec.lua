@@ -47,13 +47,44 @@ describe("a client", function()
     end)
   end)
 
-  really("has many requests under way at once", function()
-    local handler, most = slow(0.2)
-    with_raw(handler, function(url, seen)
+  -- The third request gets no answer: its connection ends.
+  local function fickle(_, _, n) return n ~= 3 and reply "x" or nil end
+
+  it("sends again what was lost with a kept connection", function()
+    with_raw(fickle, function(url, seen)
+      local pool <close> = http.Client()
+      for _ = 1, 3 do assert(pool:request { url = url, method = "PUT" }) end
+      assert.equal(4, #seen)
+    end)
+  end)
+
+  it("sends nothing twice that may do harm twice", function()
+    with_raw(fickle, function(url, seen)
+      local pool <close> = http.Client()
+      for _ = 1, 2 do assert(pool:post(url, "order")) end
+      fails("EOF", pool:post(url, "order"))
+      assert.equal(3, #seen)
+      assert.equal("x", assert(pool:post(url, "order")).body)
+    end)
+  end)
+
+  it("has many requests under way at once", function()
+    local all = sluice.Barrier(200)
+    with_raw(function()
+      assert(all:wait(100))
+      return reply "late"
+    end, function(url, seen)
       local pool <close> = http.Client { max_connections = 200 }
       assert.equal(200, #ask_all(pool, url, 200))
       assert.equal(200, seen.connections)
-      assert.equal(200, most())
+    end)
+  end)
+
+  really("is no deadlock while it waits without end", function()
+    with_raw(slow(0.05), function(url)
+      local pool <close> =
+        http.Client { timeout = math.huge, idle_timeout = math.huge }
+      assert.equal("late", assert(pool:get(url)).body)
     end)
   end)
 
@@ -179,6 +210,18 @@ describe("a client that is closed", function()
       pool:close()
       fails("ECANCELED", task:await())
       fails("ECANCELED", response:read())
+    end)
+  end)
+end)
+
+describe("a client that is collected", function()
+  really("takes nothing from the connections that come after it", function()
+    with_raw(reply "x", function(url)
+      for _ = 1, 6 do
+        assert.equal("x", assert(http.Client():get(url)).body)
+        collectgarbage()
+        collectgarbage()
+      end
     end)
   end)
 end)

@@ -70,6 +70,15 @@ describe("a request", function()
     end)
   end)
 
+  it("returns a field of several lines in one", function()
+    with_raw("HTTP/1.1 200 OK\r\nA: one\r\n two\r\n\tthree\r\nB: x\r\n"
+      .. "Content-Length: 0\r\n\r\n", function(url)
+      local headers = assert(http.get(url)).headers
+      assert.equal("one two\tthree", headers.a)
+      assert.equal("x", headers.b)
+    end)
+  end)
+
   it("returns any status as it is", function()
     with_raw("HTTP/1.1 599 Odd\r\nContent-Length: 0\r\n\r\n", function(url)
       assert.equal(599, assert(http.get(url)).status)
@@ -247,6 +256,20 @@ describe("the body of a request", function()
     end)
   end)
 
+  it("waits to be asked for, if the headers say so", function()
+    local text = ("x"):rep(10000)
+    with_raw(function(stream, head)
+      assert.matches("\nExpect: 100%-continue\r\n", head)
+      stream:write "HTTP/1.1 100 Continue\r\nX: early\r\n\r\n"
+      return reply(stream:readexactly(#text))
+    end, function(url)
+      local response = assert(http.post(url, text,
+        { headers = { Expect = "100-continue" } }))
+      assert.equal(text, response.body)
+      assert.is_nil(response.headers.x)
+    end)
+  end)
+
   it("is refused by a server before it is sent", function()
     local app = http.App { max_body = 10 }
     app:post("/", function(request) return request:text() end)
@@ -314,6 +337,15 @@ describe("wrong arguments", function()
       function() http.Client { max_connections = 0 } end)
   end)
 
+  it("are methods called with a dot", function()
+    local pool <close> = http.Client()
+    for _, name in ipairs { "request", "get", "post", "close" } do
+      local call = pool[name]
+      raises("bad argument #1 to '" .. name .. "' (sluice.http.Client "
+        .. "expected, got string)", function() call(URL) end)
+    end
+  end)
+
   local function refuses(options, message)
     options.url = options.url or URL
     raises("bad argument #1 to 'request' (" .. message .. ")",
@@ -331,7 +363,13 @@ describe("wrong arguments", function()
     refuses({ body = "", json = 1 }, "one of 'body', 'json' and 'form'")
     refuses({ method = "HEAD", body = "" }, "HEAD has no body")
     refuses({ http_version = "3" }, "'http_version' must be \"1.1\" or \"2\"")
-    refuses({ auth = { "a" } }, "'auth' must be a list of user and password")
+    local why = "'auth' must be a list of user, without a colon, and password"
+    refuses({ auth = { "a" } }, why)
+    refuses({ auth = { "a:b", "c" } }, why)
+    refuses({ unix = "" },
+      "'unix' must be a string that is not empty, without zeros")
+    refuses({ query = { a = print } }, "'a' in 'query' is a function")
+    refuses({ form = { a = { {} } } }, "'a' in 'form' is a table")
   end)
 
   it("are headers that no request can have", function()
@@ -355,9 +393,8 @@ describe("wrong arguments", function()
   end)
 
   it("are bodies that are no JSON", function()
-    local ok, err = pcall(http.request, { url = URL, json = print })
-    assert.is_false(ok)
-    assert.matches("no JSON", err)
+    refuses({ json = print },
+      "no JSON: Cannot serialise function: type not supported")
     assert.is_string(json.encode { 1 })
   end)
 end)

@@ -1,11 +1,12 @@
 local client = require "spec.support.client"
+local errors = require "spec.support.errors"
 local http = require "sluice.http"
 local sluice = require "sluice"
 local tasks = require "spec.support.tasks"
 local testing = require "sluice.testing"
 
 local it, really, with_raw = client.it, client.really, client.with_raw
-local fails = client.fails
+local fails, raises = client.fails, errors.raises
 
 local HEAD = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\n"
 local STREAM = { stream = true }
@@ -95,6 +96,22 @@ describe("a response that streams", function()
     end)
   end)
 
+  it("has lines of a length that is bearable", function()
+    with_raw(function(stream)
+      stream:write(HEAD .. "short\n" .. ("x"):rep(3 << 20))
+    end, function(url)
+      local response <close> = assert(http.get(url, STREAM))
+      local next_line = response:lines()
+      assert.equal("short", next_line())
+      local ok, err = pcall(next_line)
+      assert.is_false(ok)
+      assert.equal("a line is longer than 1048576 bytes", err)
+      local whole = assert(http.get(url)):lines()
+      assert.equal("short", whole())
+      assert.equal(3 << 20, #whole())
+    end)
+  end)
+
   it("has time without end, unless it is given some", function()
     with_stream(function(response, stream)
       for _ = 1, 20 do
@@ -136,13 +153,39 @@ describe("a response that streams", function()
 
   it("is read by one task at a time", function()
     with_stream(function(response)
+      local why = "another task is waiting for this HTTP response"
+      local step = response:lines()
       local task = tasks.start(response.read, response)
-      local ok, err = pcall(response.read, response)
-      assert.is_false(ok)
-      assert.matches("another task is waiting for this HTTP response", err)
+      raises(why, function() local _ = response:read() end)
+      raises(why, function() local _ = response:text() end)
+      raises(why, function() local _ = response:json() end)
+      raises(why, function() local _ = step() end)
       tasks.cancel(task)
+      assert.is_nil(sluice.wait_for(1, response.read, response))
     end)
   end)
+
+  it("calls the function of the request's body in one task at a time",
+    function()
+      local there, called = false, 0
+      local inside, go = sluice.Event(), sluice.Event()
+      local function body()
+        if not there then sluice.sleep(0.01) return "x" end
+        called = called + 1
+        inside:set()
+        go:wait()
+      end
+      with_stream(function(response, stream)
+        there = true
+        local task = tasks.start(response.read, response)
+        inside:wait()
+        assert.is_false((pcall(response.read, response)))
+        assert.equal(1, called)
+        go:set()
+        stream:write "abc"
+        assert.equal("abc", task:await(5))
+      end, nil, { body = body })
+    end)
 
   it("loses nothing when a read is cancelled", function()
     with_stream(function(response, stream)

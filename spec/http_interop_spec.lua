@@ -26,6 +26,16 @@ describe("curl", function()
     ]])
   end)
 
+  it("sends forms in parts", function()
+    prints("a=1 2\nb=ä\nf=some text/plain 7 in memory\n"
+      .. "big=zero application/octet-stream 2000000 on disk\n", [[
+      printf content >$D/some
+      head -c 2000000 /dev/zero >$D/zero
+      curl -F "a=1 2" -F b=ä -F "f=@$D/some;type=text/plain" $URL/form
+      curl -F big=@$D/zero $URL/form
+    ]])
+  end)
+
   it("sends JSON, headers, cookies, a password", function()
     prints('{"got":{"a":[1,2]}}\nauthorization=Basic dTpw\ncookie=a=b; c=d\n'
       .. "host=example.org\nuser-agent=me\nx-empty=\nx-one=1\n", [[
@@ -93,6 +103,27 @@ describe("curl", function()
       curl -r 0-9 -o $D/part -w '%{http_code} ' $URL/big
       wc -c <$D/part
     ]])
+  end)
+
+  it("gets a file, a part of it, the rest, and not again", function()
+    prints("same\n-- The program\n206 same\n200\n304\n", [[
+      curl -o $D/file $URL/file
+      cmp $D/file $0.lua && echo same
+      curl -r 0-13 $URL/file; echo
+      head -c 500 $D/file >$D/rest
+      curl -C - -o $D/rest -w '%{http_code} ' $URL/file
+      cmp $D/rest $0.lua && echo same
+      for _ in 1 2; do
+        curl --etag-save $D/etag --etag-compare $D/etag -o $D/file \
+          -w '%{http_code}\n' $URL/file
+      done
+    ]])
+  end)
+
+  it("reads events", function()
+    prints("retry: 10\n\nevent: tick\nid: 8\ndata: {\"n\":8}\n\n"
+      .. "event: tick\nid: 9\ndata: {\"n\":9}\n\n",
+      'curl -N -H "Last-Event-ID: 7" $URL/events')
   end)
 
   it("keeps its connection", function()
@@ -265,9 +296,12 @@ describe("chromium", function()
   it("shows a page that asks in all ways", function()
     local list = {}
     for i = 0, 29 do list[i + 1] = i end
-    prints('json 200 {"got":{"a":[1,"ä"]}}\nform a=1 2 b=ä%\nparallel '
+    prints('json 200 {"got":{"a":[1,"ä"]}}\nform a=1 2 b=ä%\n'
+      .. "parts file=ä.txt application/octet-stream 100000 in memory text=ä\n"
+      .. "parallel "
       .. table.concat(list, " ") .. "\nstream tick 1 tick 2 tick 3\n"
       .. "big 2097152\nupload 100000 bytes, 100000 of them 0\n"
+      .. 'events 1{"n":1} 2{"n":2} 3{"n":3} 4{"n":4} 5{"n":5}\n'
       .. "missing 404\n", [[
       timeout 60 chromium --headless --no-sandbox --disable-gpu \
         --disable-quic --no-first-run --disable-background-networking \

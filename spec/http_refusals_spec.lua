@@ -530,6 +530,20 @@ describe("a header of an answer", function()
   end)
 end)
 
+describe("a path", function()
+  it("forges no line of a log", function()
+    local app, lines = http.App(), {}
+    app:get("/{rest*}", function() error("oops", 0) end)
+    local log = support.catch_stderr(function()
+      with_app(app, function(port)
+        exchange(port, bytes("GET /%0aforged%1b HTTP/1.1\n" .. HOST .. "\n"))
+      end, { access_log = function(line) lines[#lines + 1] = line end })
+    end)
+    assert.matches("error in GET /\\x0aforged\\x1b: oops", log)
+    assert.matches('"GET /%%0aforged%%1b HTTP', lines[1])
+  end)
+end)
+
 describe("a time limit", function()
   -- Sends the pieces and then nothing; returns what came and after how long.
   local function wait_for(pieces, limits)

@@ -162,7 +162,7 @@ describe("request:text", function()
   it("returns that the client ended before", function()
     local seen = seen_by(function(request) return request:text() end,
       "POST / HTTP/1.1\nHost: a\nContent-Length: 9\n\nhalf")
-    assert.same({ nil, "eof", n = 2 }, seen)
+    assert.same({ nil, "cut off", n = 2 }, seen)
   end)
 
   it("gives up on a body that does not come", function()

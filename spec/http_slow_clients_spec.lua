@@ -109,4 +109,24 @@ describe("a client that does not read", function()
       end)
     end
   end)
+
+  it("is not read on, however much it sends", function()
+    local app, handled = http.App { write_timeout = 0.2 }, 0
+    app:get("/", function()
+      handled = handled + 1
+      return "hello"
+    end)
+    local requests = bytes("GET / HTTP/1.1\nHost: a\n\n"):rep(1000)
+    sluice.run(function()
+      support.with_app(app, function(port)
+        local stream <close> = sockets.connect(port)
+        local sent = 0
+        while sent < 1000 and stream:write(requests, 0.1) do
+          sent = sent + 1
+        end
+        assert.is_true(sent < 1000)
+        assert.is_true(handled < 1000000)
+      end)
+    end)
+  end)
 end)

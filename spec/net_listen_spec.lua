@@ -150,6 +150,10 @@ describe("the options of net.serve", function()
       function() net.serve(greet, "::1", 0, { reuse_port = 1 }) end)
     raises(bad "backlog: number expected, got string",
       function() net.serve(greet, "::1", 0, { backlog = "5" }) end)
+    raises(bad "max: unknown option",
+      function() net.serve(greet, "::1", 0, { max = 5 }) end)
+    raises("bad argument #2 to 'connect_unix' (backlog: unknown option)",
+      function() net.connect_unix("/x", { backlog = 5 }) end)
     raises("bad argument #3 to 'connect' (timeout: duration is negative)",
       function() net.connect("::1", 1, { timeout = -1 }) end)
     raises("bad argument #2 to 'connect_unix' (timeout: duration is NaN)",

@@ -150,3 +150,30 @@ describe("stream:shutdown", function()
       task:await())
   end)
 end)
+
+describe("a peer that breaks off", function()
+  it("is told from one that ends, also behind what it wrote", function(a, b)
+    b:write "part"
+    sockets.reset(b, a)
+    local all, _, code = a:read_all()
+    assert.is_nil(all)
+    assert.equal("ECONNRESET", code)
+  end)
+
+  it("leaves what it wrote to be read", function(a, b)
+    b:write "part"
+    sockets.reset(b, a)
+    assert.equal("part", a:readexactly(4))
+    assert.equal("ECONNRESET", (select(3, a:read())))
+    assert.equal("ECONNRESET", (select(3, a:readline())))
+  end)
+
+  -- The kernel of a TCP socket tells of a reset once.
+  it("is told to who reads when it was told to who writes", function(a, b)
+    b:write "part"
+    sockets.reset(b, a)
+    assert.is_nil((a:write "more"))
+    assert.equal("part", a:readexactly(4))
+    assert.equal("ECONNRESET", (select(3, a:read())))
+  end)
+end)

@@ -2,6 +2,7 @@
 -- in tls_stream_spec, what the network may do in tls_wire_spec, how TLS fails
 -- in tls_errors_spec.
 
+local errors = require "spec.support.errors"
 local net = require "sluice.net"
 local process = require "spec.support.process"
 local sluice = require "sluice"
@@ -239,12 +240,12 @@ describe("a server", function()
   end)
 
   it("closes what shakes hands when its task is cancelled", function()
-    local server
+    local serving = sluice.Future()
     local task = sluice.create_task(sluice.task_group, function()
-      server = assert(net.serve(echo, nil, 0, { tls = server_options() }))
+      serving:set_result(net.serve(echo, nil, 0, { tls = server_options() }))
       sluice.sleep(100)
     end)
-    sluice.sleep(0)
+    local server = serving:await()
     local silent <close> = sockets.connect(select(2, server:sockname()))
     sluice.sleep(0.01)
     tasks.cancel(task)
@@ -292,6 +293,37 @@ describe("net.TLSContext", function()
     directory:join("moving.key", renewed.key)
     assert.is_true(context:reload())
     assert.are_not.equal(first, serial())
+  end)
+
+  it("stays as it was on both sides when one cannot be read", function()
+    local pem = directory:join("both.pem", own.cert, own.key)
+    local ca = directory:join("both.crt", authority.cert)
+    local both = net.TLSContext { cert = pem, ca_file = ca }
+    local function serial()
+      local seen
+      sockets.with_tls_pair(function(a) seen = a:tls().peer.serial end, both,
+        both)
+      return seen
+    end
+    local first = serial()
+    local newer = directory:issue(authority, "newer")
+    directory:join("both.pem", newer.cert, newer.key)
+    os.remove(ca)
+    assert.equal("ENOENT", select(3, both:reload()))
+    assert.equal(first, serial())
+  end)
+
+  plainly("tells of files that cannot be used also before its first use",
+    function()
+      for _, options in pairs { { cert = "/nowhere" }, { ca_file = "/no" } } do
+        local ok, _, code = net.TLSContext(options):reload()
+        assert.same({ nil, "ENOENT" }, { ok, code })
+      end
+    end)
+
+  plainly("is what reload is called on", function()
+    errors.raises("bad argument #1 to 'reload' (sluice.net.TLSContext "
+      .. "expected, got nil)", function() net.TLSContext({}).reload() end)
   end)
 
   it("is not changed by changes of the options", function()

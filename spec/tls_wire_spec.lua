@@ -188,6 +188,23 @@ describe("a handshake", function()
     end, { tls = server_options() })
   end)
 
+  -- The collector would close the socket, too, but at a time of its own.
+  really("that was connected for, but is too late, leaves no connection",
+    function()
+      local stopped <close> = sockets.without_collector() -- luacheck: ignore
+      local server <close> = assert(net.serve(echo, nil, 0))
+      local client = net.TLSContext { verify = false }
+      assert.is_true(client:reload())
+      local task = sluice.create_task(sluice.wait_for, 0.01, net.connect,
+        "127.0.0.1", select(2, server:sockname()), { tls = client })
+      sluice.sleep(0)
+      local now = os.clock()
+      repeat until os.clock() > now + 0.02 -- until it is both
+      assert.same({ nil, "timeout" }, { task:await() })
+      server:close()
+      assert.is_true(server:wait_closed(2))
+    end)
+
   it("of a client takes as long as its task waits", function()
     sockets.with_server(function(stream) stream:read_all() end,
       function(port)

@@ -64,7 +64,10 @@ static void set_timer(struct sl_loop *loop, uint64_t due_ns) {
   timerfd_settime(loop->clock->fd, TFD_TIMER_ABSTIME, &when, NULL);
 }
 #else
-static void on_due(uv_timer_t *timer) { (void)timer; }
+/* See sl_loop_stop_poll. */
+static void on_due(uv_timer_t *timer) {
+  sl_loop_stop_poll((struct sl_loop *)timer->loop->data);
+}
 
 static bool open_timer(struct sl_loop *loop, struct sl_clock *clock) {
   return uv_timer_init(&loop->uv, &clock->timer) == 0;

@@ -19,6 +19,7 @@
 enum {
   MAX_HEADERS = 100,
   COPIED = 16384,       /* a longer body is not copied behind its head */
+  SLICE = 131072,       /* of a long body, sent when the one before is gone */
   PASSED_OVER = 65536   /* a shorter rest of a body is, to keep the client */
 };
 
@@ -136,7 +137,7 @@ static int check_status(lua_State *L) {
 
 /* Prepares an answer of the headers collected. Throws what is wrong. */
 static void prepare(lua_State *L, struct sl_http_conn *conn,
-                    struct sl_stream *stream, struct headers *headers,
+                    struct headers *headers,
                     struct sl_http_response *response) {
   const struct sl_http_head *head = &conn->parser.head;
   int status = check_status(L);
@@ -154,8 +155,8 @@ static void prepare(lua_State *L, struct sl_http_conn *conn,
   response->date = sl_http_conn_date(conn);
   response->to_head = is_head(head);
   response->minor = head->minor;
-  response->keep_alive = head->keep_alive && !conn->stopping &&
-                         !headers->close && settle_body(conn, stream);
+  response->keep_alive =
+      head->keep_alive && !conn->stopping && !headers->close;
 }
 
 static void write_head(lua_State *L, struct sl_http_conn *conn,
@@ -164,19 +165,43 @@ static void write_head(lua_State *L, struct sl_http_conn *conn,
   if (!sl_http_write_head(&stream->out, response))
     luaL_error(L, "not enough memory");
   conn->closing = !response->keep_alive;
-  sl_bytes_clear(&conn->piece);
 }
 
-/* Appends the body, or sends a long one behind what is queued. */
-static void write_body(lua_State *L, struct sl_stream *stream,
-                       const char *body, size_t len) {
-  if (len > COPIED) {
-    sl_stream_flush(stream);
-    sl_stream_send(stream, body, len);
-  } else if (!sl_bytes_append(&stream->out, body, len)) {
-    sl_stream_close(stream, SL_CLOSE_NOW); /* its head promised a body */
-    luaL_error(L, "not enough memory");
+static void append_body(lua_State *L, struct sl_stream *stream,
+                        const char *body, size_t len) {
+  if (sl_bytes_append(&stream->out, body, len)) return;
+  sl_stream_close(stream, SL_CLOSE_NOW); /* its head promised a body */
+  luaL_error(L, "not enough memory");
+}
+
+static int send_rest(lua_State *L, struct sl_http_conn *conn,
+                     struct sl_task *task);
+
+static int k_send(lua_State *L, int status, lua_KContext ctx) {
+  struct sl_task *task = (struct sl_task *)ctx;
+  struct sl_http_conn *conn = lua_touserdata(L, 1);
+  struct sl_stream *stream = sl_http_stream_of(conn);
+  (void)status;
+  if (sl_http_conn_outcome(L, conn, task) == SL_TIMED_OUT && stream != NULL)
+    sl_stream_close(stream, SL_CLOSE_NOW);
+  return send_rest(L, conn, task);
+}
+
+/* Sends a long body as its client takes it: the string stays on the stack,
+   and no more than a slice is copied. The status is on the top. */
+static int send_rest(lua_State *L, struct sl_http_conn *conn,
+                     struct sl_task *task) {
+  struct sl_stream *stream = sl_http_stream_of(conn);
+  size_t len;
+  const char *body = lua_tolstring(L, BODY, &len);
+  while (stream != NULL && stream->broken == 0 && conn->sent < len) {
+    size_t left = len - conn->sent, n = left < SLICE ? left : SLICE;
+    sl_stream_send(stream, body + conn->sent, n);
+    conn->sent += n;
+    if (sl_stream_above(stream) && conn->sent < len)
+      return sl_http_conn_drain_k(L, conn, stream, task, k_send);
   }
+  return 1;
 }
 
 static void check_asked(lua_State *L, const struct sl_http_conn *conn) {
@@ -200,30 +225,52 @@ static bool refuse_instead(lua_State *L, struct sl_http_conn *conn,
 
 /* conn:respond(status, headers, type, body): answers. headers: a table or
    nil; type: of the body, if headers do not say; body: a string or nil.
-   Returns the status that was sent in the end; 499: nobody was there. Never
-   waits. */
+   Returns the status that was sent in the end; 499: nobody was there. Waits
+   while the client takes a long body. */
 static int respond(lua_State *L) {
   struct sl_http_conn *conn = sl_http_conn_check(L);
   struct sl_stream *stream = sl_http_stream_of(conn);
   struct sl_http_response response;
   struct headers headers;
+  struct sl_task *task = NULL;
   size_t len = 0;
   const char *body = luaL_optlstring(L, BODY, NULL, &len);
   check_asked(L, conn);
+  if (len > COPIED) {
+    task = sl_wait_enter(L, conn->loop);
+    if (sl_wait_must_pause(task)) return sl_wait_pause_k(L, task, respond);
+  }
   if (refuse_instead(L, conn, stream)) return 1;
-  prepare(L, conn, stream, &headers, &response);
+  prepare(L, conn, &headers, &response);
   response.length = len;
   response.known_length = true;
+  if (response.keep_alive) response.keep_alive = settle_body(conn, stream);
   write_head(L, conn, stream, &response);
   conn->state = SL_HTTP_ANSWERED;
-  if (response.framing == SL_HTTP_BY_LENGTH)
-    write_body(L, stream, body, len);
+  sl_bytes_clear(&conn->piece);
   lua_pushinteger(L, response.status);
-  return 1;
+  if (response.framing != SL_HTTP_BY_LENGTH) return 1;
+  if (task == NULL) {
+    append_body(L, stream, body, len);
+    return 1;
+  }
+  sl_stream_flush(stream);
+  conn->sent = 0;
+  return send_rest(L, conn, task);
 }
 
-/* conn:start(status, headers, type): begins an answer of unknown length.
-   Returns the status, and whether a body is to follow. Never waits. */
+/* Whether the connection may be kept behind an answer in pieces, while which
+   the rest of the body may still be read: not if the client is never told
+   whether to send it. */
+static bool may_be_kept(struct sl_http_conn *conn, struct sl_stream *stream) {
+  enum sl_http_event event = sl_http_conn_gather(conn, stream);
+  return event == SL_HTTP_MESSAGE ||
+         (event == SL_HTTP_NEED_MORE && !sl_http_conn_expects(conn));
+}
+
+/* conn:start(status, headers, type, length): begins an answer in pieces; the
+   length of its body may be unknown. Returns the status, and whether a body
+   is to follow. Never waits. */
 static int start(lua_State *L) {
   struct sl_http_conn *conn = sl_http_conn_check(L);
   struct sl_stream *stream = sl_http_stream_of(conn);
@@ -231,8 +278,13 @@ static int start(lua_State *L) {
   struct headers headers;
   check_asked(L, conn);
   if (refuse_instead(L, conn, stream)) return 1;
-  prepare(L, conn, stream, &headers, &response);
+  prepare(L, conn, &headers, &response);
+  response.known_length = !lua_isnoneornil(L, BODY);
+  if (response.known_length)
+    response.length = (uint64_t)luaL_checkinteger(L, BODY);
+  if (response.keep_alive) response.keep_alive = may_be_kept(conn, stream);
   write_head(L, conn, stream, &response);
+  conn->left = response.length;
   conn->framing = (uint8_t)response.framing;
   conn->state = response.framing == SL_HTTP_NO_BODY ? SL_HTTP_ANSWERED
                                                     : SL_HTTP_SENDING;
@@ -275,7 +327,12 @@ static int chunk(lua_State *L) {
   if (stream == NULL) return sl_fail_closed(L, "connection");
   if (conn->state != SL_HTTP_SENDING)
     return luaL_error(L, "no answer was begun");
-  if (conn->framing == SL_HTTP_BY_CLOSE)
+  if (conn->framing == SL_HTTP_BY_LENGTH) {
+    if (len > conn->left)
+      return luaL_error(L, "the body is longer than was announced");
+    conn->left -= len;
+  }
+  if (conn->framing != SL_HTTP_BY_CHUNKS)
     sl_stream_send(stream, data, len);
   else if (!sl_http_write_chunk(&stream->out, data, len))
     return luaL_error(L, "not enough memory");
@@ -289,6 +346,10 @@ static int finish(lua_State *L) {
   struct sl_http_conn *conn = sl_http_conn_check(L);
   struct sl_stream *stream = sl_http_stream_of(conn);
   if (conn->state != SL_HTTP_SENDING) return 0;
+  if (conn->framing == SL_HTTP_BY_LENGTH && conn->left > 0)
+    return luaL_error(L, "the body is shorter than was announced");
+  if (stream != NULL && !settle_body(conn, stream)) conn->closing = true;
+  sl_bytes_clear(&conn->piece);
   if (stream != NULL && conn->framing == SL_HTTP_BY_CHUNKS &&
       !sl_http_write_last_chunk(&stream->out))
     return luaL_error(L, "not enough memory");

@@ -20,7 +20,7 @@ static int push_refusal(lua_State *L, struct sl_http_conn *conn, int status,
   return sl_fail(L, reason);
 }
 
-static bool has_expectation(const struct sl_http_conn *conn) {
+bool sl_http_conn_expects(const struct sl_http_conn *conn) {
   const struct sl_http_parser *parser = &conn->parser;
   return parser->head.expect_continue && !conn->told_continue &&
          parser->received == 0 && parser->state != SL_HTTP_DONE;
@@ -36,7 +36,8 @@ static int park(lua_State *L, struct sl_http_conn *conn,
   if (conn->body_due_ns == 0)
     conn->body_due_ns = sl_clock_after(now_ns, settings->total_ns);
   if (due_ns > conn->body_due_ns) due_ns = conn->body_due_ns;
-  if (has_expectation(conn)) {
+  /* Not within the answer. */
+  if (conn->state == SL_HTTP_ASKED && sl_http_conn_expects(conn)) {
     conn->told_continue = true;
     if (!sl_bytes_append(&stream->out, SL_HTTP_CONTINUE,
                          sizeof SL_HTTP_CONTINUE - 1))
@@ -53,7 +54,8 @@ static struct sl_stream *enter_body(lua_State *L, struct sl_http_conn *conn,
   if (conn->state == SL_HTTP_WAITING || conn->state == SL_HTTP_ANSWERED)
     luaL_error(L, "the request was answered, its body is gone");
   if (conn->refused != 0)
-    *results = sl_fail(L, "the body could not be read");
+    *results = sl_fail(L, conn->refused == 413 ? "the body is too long"
+                                               : "the body could not be read");
   else if (stream == NULL)
     *results = push_refusal(L, conn, GONE, "the connection is closed");
   return *results == 0 ? stream : NULL;
@@ -67,7 +69,7 @@ static int push_event(lua_State *L, struct sl_http_conn *conn,
   if (event == SL_HTTP_ERROR)
     return push_refusal(L, conn, head->status, head->reason);
   if (stream->end == UV_EOF) /* it may still listen */
-    return push_refusal(L, conn, 400, "eof");
+    return push_refusal(L, conn, 400, "cut off");
   return push_refusal(L, conn, GONE, uv_strerror(stream->end));
 }
 
@@ -195,5 +197,27 @@ static int read_some(lua_State *L) {
   return read_piece(L, conn, task);
 }
 
+/* conn:limit(n): how long this body may be, in bytes; no longer than the
+   settings have it. Returns false if it is announced to be longer: then it is
+   refused. Never waits. */
+static int limit(lua_State *L) {
+  struct sl_http_conn *conn = sl_http_conn_check(L);
+  lua_Number n = luaL_checknumber(L, 2);
+  uint64_t *most = &conn->parser.limits.max_body;
+  if (n < 9e18 && (uint64_t)n < *most) *most = (uint64_t)n;
+  if (conn->parser.head.content_length > *most) conn->refused = 413;
+  lua_pushboolean(L, conn->refused == 0);
+  return 1;
+}
+
+/* conn:expects(): whether the client waits to be told that it may send its
+   body. Never waits. */
+static int expects(lua_State *L) {
+  struct sl_http_conn *conn = sl_http_conn_check(L);
+  lua_pushboolean(L, sl_http_conn_expects(conn));
+  return 1;
+}
+
 const luaL_Reg sl_http_body_methods[] = {
-    {"body", body}, {"read", read_some}, {NULL, NULL}};
+    {"body", body},   {"read", read_some}, {"limit", limit},
+    {"expects", expects}, {NULL, NULL}};

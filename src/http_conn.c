@@ -27,40 +27,52 @@ static bool progressed(struct sl_http_conn *conn,
   return conn->unwritten < before;
 }
 
-/* Looks whether the wait is due; it may have been put off. */
-static void on_due(struct sl_deadline *deadline) {
-  struct sl_http_conn *conn =
-      sl_container(deadline, struct sl_http_conn, deadline);
-  struct sl_stream *stream = sl_http_stream_of(conn);
-  if (conn->due_ns == SL_NEVER) return;
-  if (stream == NULL) {
-    if (conn->resting) sl_http_conn_rouse(conn);
-    return;
-  }
-  if (!sl_list_empty(&stream->writers) && progressed(conn, stream))
-    conn->due_ns =
-        sl_clock_after(conn->loop->now_ns, conn->settings->write_ns);
-  if (conn->due_ns > conn->loop->now_ns) {
-    conn->armed_ns = conn->due_ns;
-    sl_clock_arm(conn->loop, deadline, conn->due_ns);
-  } else if (conn->resting) {
-    sl_http_conn_rouse(conn);
-  } else if (!sl_list_empty(&stream->readers)) {
-    sl_task_wake(sl_task_of(stream->readers.next), SL_TIMED_OUT);
-  } else if (!sl_list_empty(&stream->writers)) {
-    sl_task_wake(sl_task_of(stream->writers.next), SL_TIMED_OUT);
-  }
-}
-
-void sl_http_conn_set_due(struct sl_http_conn *conn,
-                          uint64_t due_ns) {
-  conn->due_ns = due_ns;
+static void arm(struct sl_http_conn *conn) {
+  uint64_t due_ns = conn->due_ns < conn->write_due_ns ? conn->due_ns
+                                                      : conn->write_due_ns;
+  if (due_ns == SL_NEVER) return;
   if (sl_deadline_armed(&conn->deadline)) {
     if (conn->armed_ns <= due_ns) return;
     sl_clock_remove(conn->loop, &conn->deadline);
   }
   conn->armed_ns = due_ns;
   sl_clock_arm(conn->loop, &conn->deadline, due_ns);
+}
+
+/* The wait for bytes, or the rest, is over. */
+static void give_up_reading(struct sl_http_conn *conn,
+                            struct sl_stream *stream) {
+  conn->due_ns = SL_NEVER;
+  if (conn->resting)
+    sl_http_conn_rouse(conn);
+  else if (stream != NULL && !sl_list_empty(&stream->readers))
+    sl_task_wake(sl_task_of(stream->readers.next), SL_TIMED_OUT);
+}
+
+static void give_up_writing(struct sl_http_conn *conn,
+                            struct sl_stream *stream) {
+  conn->write_due_ns = SL_NEVER;
+  if (stream != NULL && !sl_list_empty(&stream->writers))
+    sl_task_wake(sl_task_of(stream->writers.next), SL_TIMED_OUT);
+}
+
+/* Looks which wait is due; it may have been put off. */
+static void on_due(struct sl_deadline *deadline) {
+  struct sl_http_conn *conn =
+      sl_container(deadline, struct sl_http_conn, deadline);
+  struct sl_stream *stream = sl_http_stream_of(conn);
+  uint64_t now_ns = conn->loop->now_ns;
+  if (conn->write_due_ns != SL_NEVER && stream != NULL &&
+      progressed(conn, stream))
+    conn->write_due_ns = sl_clock_after(now_ns, conn->settings->write_ns);
+  if (conn->due_ns <= now_ns) give_up_reading(conn, stream);
+  if (conn->write_due_ns <= now_ns) give_up_writing(conn, stream);
+  arm(conn);
+}
+
+void sl_http_conn_set_due(struct sl_http_conn *conn, uint64_t due_ns) {
+  conn->due_ns = due_ns;
+  arm(conn);
 }
 
 /* -- waiting -- */
@@ -80,14 +92,20 @@ int sl_http_conn_drain_k(lua_State *L, struct sl_http_conn *conn,
                          struct sl_stream *stream, struct sl_task *task,
                          lua_KFunction k) {
   conn->unwritten = sl_stream_unwritten(stream);
-  sl_http_conn_set_due(conn, sl_clock_after(sl_loop_now(conn->loop),
-                                            conn->settings->write_ns));
+  conn->write_due_ns =
+      sl_clock_after(sl_loop_now(conn->loop), conn->settings->write_ns);
+  arm(conn);
   return sl_stream_park_writer_k(L, stream, task, SL_NEVER, k);
 }
 
 enum sl_wake sl_http_conn_outcome(lua_State *L, struct sl_http_conn *conn,
                                   struct sl_task *task) {
-  conn->due_ns = SL_NEVER;
+  struct sl_stream *stream = sl_http_stream_of(conn);
+  /* Another task may wait at the other end. */
+  if (stream == NULL || sl_list_empty(&stream->readers))
+    conn->due_ns = SL_NEVER;
+  if (stream == NULL || sl_list_empty(&stream->writers))
+    conn->write_due_ns = SL_NEVER;
   return sl_wait_outcome(L, task);
 }
 
@@ -106,6 +124,14 @@ enum sl_http_event sl_http_conn_feed(struct sl_http_conn *conn,
     event = SL_HTTP_ERROR;
   }
   if (used > 0) sl_stream_consume(stream, used);
+  return event;
+}
+
+enum sl_http_event sl_http_conn_gather(struct sl_http_conn *conn,
+                                       struct sl_stream *stream) {
+  enum sl_http_event event;
+  do event = sl_http_conn_feed(conn, stream, true);
+  while (event == SL_HTTP_BODY);
   return event;
 }
 
@@ -251,6 +277,8 @@ static int advance(lua_State *L, struct sl_http_conn *conn,
   struct sl_http_parser *parser = &conn->parser;
   for (;;) {
     struct sl_stream *stream = sl_http_stream_of(conn);
+    if (stream != NULL && sl_stream_above(stream))
+      sl_stream_flush(stream); /* a head may be that long */
     if (stream == NULL || sl_http_broken(stream))
       return push_over(L, conn, 0, NULL);
     if (sl_stream_above(stream))
@@ -261,6 +289,7 @@ static int advance(lua_State *L, struct sl_http_conn *conn,
       case SL_HTTP_BODY: break; /* of a request that was answered */
       case SL_HTTP_MESSAGE:
         conn->closing = !sl_http_next(parser);
+        parser->limits.max_body = conn->settings->limits.max_body;
         conn->state = SL_HTTP_WAITING;
         break;
       case SL_HTTP_ERROR:
@@ -329,6 +358,7 @@ static int push_state(lua_State *L) {
 
 static void clear_due(struct sl_http_conn *conn) {
   conn->due_ns = SL_NEVER;
+  conn->write_due_ns = SL_NEVER;
   if (conn->loop->clock != NULL)
     sl_clock_disarm(conn->loop, &conn->deadline);
 }
@@ -388,6 +418,7 @@ static int new_conn(lua_State *L) {
   conn->box = box;
   conn->settings = settings;
   conn->due_ns = SL_NEVER;
+  conn->write_due_ns = SL_NEVER;
   sl_deadline_init(&conn->deadline, on_due);
   sl_link_init(&conn->rest);
   sl_http_init(&conn->parser, &settings->limits, memory.alloc, memory.ud);
@@ -431,6 +462,8 @@ void sl_http_open(lua_State *L, struct sl_loop *loop) {
   sl_setfuncs(L, loop, sl_http_gone_methods);
   lua_pop(L, 2);
   sl_http_settings_open(L, loop);
+  sl_http_form_open(L, loop);
+  sl_http_spool_open(L, loop);
   lua_newtable(L);
   sl_setfuncs(L, loop, functions);
   sl_setfuncs(L, loop, sl_http_functions);

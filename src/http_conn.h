@@ -61,14 +61,17 @@ struct sl_http_conn {
   struct sl_task *task; /* that serves it; NULL: none yet */
   struct sl_deadline deadline;
   uint64_t armed_ns;      /* when it fires, while it is armed */
-  uint64_t due_ns;        /* when the wait is given up, SL_NEVER: not */
+  uint64_t due_ns;        /* when the wait for bytes is given up, and */
+  uint64_t write_due_ns;  /* that for the peer to take some; SL_NEVER: not */
   uint64_t idle_due_ns;   /* when it was idle too long, 0: not idle */
   uint64_t head_due_ns;   /* when the head must be whole, 0: no byte yet */
   uint64_t body_due_ns;   /* when the body must be whole, 0: not asked for */
+  size_t sent;            /* bytes of a long body */
   size_t unwritten;       /* bytes, when the wait for them began */
   struct sl_bytes piece;  /* of a streamed body, not yet read */
   uint8_t state;          /* enum sl_http_conn_state */
   uint8_t framing;        /* while SENDING: enum sl_http_framing */
+  uint64_t left;          /* while SENDING by length: bytes to come */
   struct sl_link rest;    /* among those who rest or were roused */
   bool resting;           /* no task serves it */
   bool reserved;          /* the clock has room for the deadline */
@@ -98,13 +101,22 @@ extern const luaL_Reg sl_http_functions[];
 void sl_http_settings_open(lua_State *L, struct sl_loop *loop);
 int sl_http_settings_new(lua_State *L);
 
+void sl_http_form_open(lua_State *L, struct sl_loop *loop);
+void sl_http_spool_open(lua_State *L, struct sl_loop *loop);
+
+/* Functions of scripts, in their files. */
+int sl_http_form_new(lua_State *L);
+int sl_http_spool_new(lua_State *L);
+int sl_http_file_open(lua_State *L);
+int sl_http_system_error(lua_State *L);
+
 /* conn:rest() of scripts. */
 int sl_http_conn_rest(lua_State *L);
 
 /* A task is to serve a connection that rests. No Lua. */
 void sl_http_conn_rouse(struct sl_http_conn *conn);
 
-/* Has a wait given up at due_ns. */
+/* Has the wait for bytes given up at due_ns. */
 void sl_http_conn_set_due(struct sl_http_conn *conn, uint64_t due_ns);
 
 static inline struct sl_http_conn *sl_http_conn_check(lua_State *L) {
@@ -126,6 +138,14 @@ static inline bool sl_http_broken(const struct sl_stream *stream) {
    conn->piece, if `keep`. */
 enum sl_http_event sl_http_conn_feed(struct sl_http_conn *conn,
                                      struct sl_stream *stream, bool keep);
+
+/* Feeds all that has arrived of the body in work, which is collected or, of a
+   streamed body, in conn->piece. */
+enum sl_http_event sl_http_conn_gather(struct sl_http_conn *conn,
+                                       struct sl_stream *stream);
+
+/* Whether the client waits to be told that it may send its body. */
+bool sl_http_conn_expects(const struct sl_http_conn *conn);
 
 /* Parks until something has arrived or due_ns has passed (SL_TIMED_OUT). */
 int sl_http_conn_park_k(lua_State *L, struct sl_http_conn *conn,

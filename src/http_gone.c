@@ -20,9 +20,7 @@
 /* Whether the client that has ended its side is to be taken for gone. What
    has arrived of the body is collected to find out. */
 static bool abandoned(struct sl_http_conn *conn, struct sl_stream *stream) {
-  enum sl_http_event event;
-  do event = sl_http_conn_feed(conn, stream, true);
-  while (event == SL_HTTP_BODY);
+  enum sl_http_event event = sl_http_conn_gather(conn, stream);
   if (event == SL_HTTP_NEED_MORE) return sl_list_empty(&stream->readers);
   return event == SL_HTTP_MESSAGE && conn->parser.head.keep_alive &&
          stream->in.len == 0;

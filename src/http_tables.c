@@ -167,7 +167,8 @@ static int decode(lua_State *L) {
 
 /* -- checks -- */
 
-/* check_header(name, value): nil, or what is wrong with it. */
+/* check_header(name, value): nil, or what is wrong with it; and whether it
+   is the server's to set. */
 static int check_header(lua_State *L) {
   struct sl_http_header header;
   header.name = luaL_checklstring(L, 1, &header.name_len);
@@ -175,6 +176,10 @@ static int check_header(lua_State *L) {
   switch (sl_http_check_header(&header)) {
     case SL_HTTP_BAD_NAME: lua_pushliteral(L, "invalid name"); break;
     case SL_HTTP_BAD_VALUE: lua_pushliteral(L, "invalid value"); break;
+    case SL_HTTP_OURS:
+      lua_pushnil(L);
+      lua_pushboolean(L, 1);
+      return 2;
     default: lua_pushnil(L);
   }
   return 1;
@@ -189,6 +194,10 @@ static int reason(lua_State *L) {
 const luaL_Reg sl_http_functions[] = {{"headers", headers},
                                       {"pairs", decode_pairs},
                                       {"cookies", cookies},
+                                      {"Form", sl_http_form_new},
+                                      {"Spool", sl_http_spool_new},
+                                      {"open_file", sl_http_file_open},
+                                      {"system_error", sl_http_system_error},
                                       {"decode", decode},
                                       {"check_header", check_header},
                                       {"reason", reason},

@@ -45,6 +45,7 @@ bool sl_loop_open(struct sl_loop *loop) {
   sl_link_init(&loop->ready);
   sl_schedule_init(&loop->schedule);
   loop->now_ns = uv_hrtime();
+  loop->idle_grace_ms = IDLE_GRACE_MS;
   return true;
 }
 
@@ -87,7 +88,7 @@ static void tick(struct sl_loop *loop) {
 }
 
 /* A timer of libuv whose only use is to end a poll. */
-static void on_grace(uv_timer_t *timer) { (void)timer; }
+static void on_grace(uv_timer_t *timer) { uv_stop(timer->loop); }
 
 static void on_grace_closed(uv_handle_t *handle) { free(handle); }
 
@@ -123,7 +124,7 @@ static void idle_virtually(struct sl_loop *loop, uint64_t due_ns) {
       poll(loop, UV_RUN_ONCE);
       return;
     }
-    poll_briefly(loop, in_flight > 0 ? PEER_GRACE_MS : IDLE_GRACE_MS);
+    poll_briefly(loop, in_flight > 0 ? PEER_GRACE_MS : loop->idle_grace_ms);
     if (loop->nready > 0) return;
   }
   if (due_ns > loop->now_ns) loop->now_ns = due_ns;

@@ -66,6 +66,7 @@ struct sl_loop {
   struct sl_task *current; /* NULL outside a step */
   uint64_t now_ns;         /* the last reading; the time itself if virtual */
   bool virtual_time;
+  uint32_t idle_grace_ms; /* virtual: how long handles may speak up */
   uint64_t *clock_kept_ns; /* where the virtual time is kept between runs */
   bool running;
   bool closed;
@@ -102,6 +103,13 @@ bool sl_loop_run(struct sl_loop *loop, const uint32_t *left);
 static inline uint64_t sl_loop_now(struct sl_loop *loop) {
   if (!loop->virtual_time) loop->now_ns = uv_hrtime();
   return loop->now_ns;
+}
+
+/* In a callback of a timer or a uv_prepare_t that made somebody ready: libuv
+   (before 1.45) runs these before it polls, and would then poll for as long
+   as the next timer, or for ever; stopped, it polls without waiting. */
+static inline void sl_loop_stop_poll(struct sl_loop *loop) {
+  uv_stop(&loop->uv);
 }
 
 /* Puts what `link` belongs to on the ready ring. Cannot fail. */

@@ -13,7 +13,6 @@ struct reactor {
   struct sl_handle handle; /* a uv_timer_t; first */
   struct sl_host host;
   struct sl_engine *engine; /* NULL: it has ended */
-  struct sl_wait_kind kind;
   struct watch **watches; /* by descriptor; NULL where there is none */
   size_t nwatches;        /* room in the table */
 };
@@ -27,8 +26,14 @@ struct watch {
   bool kept;
 };
 
+struct reactor_box {
+  struct sl_box box; /* first */
+  /* Here, since a finaliser may give up a wait when handles are freed. */
+  struct sl_wait_kind kind;
+};
+
 static const struct sl_class reactor_class = {"sluice.Reactor",
-                                              sizeof(struct sl_box)};
+                                              sizeof(struct reactor_box)};
 
 static struct reactor *reactor_of(struct sl_host *host) {
   return sl_container(host, struct reactor, host);
@@ -213,8 +218,8 @@ static int k_wait(lua_State *L, int status, lua_KContext ctx) {
 /* reactor:wait(slot [, timeout]): true once the slot has been woken since
    the last wait; nil, "timeout". Waits. Allocates nothing. */
 static int wait(lua_State *L) {
-  struct sl_box *box = sl_check(L, 1, &reactor_class);
-  struct reactor *reactor = (struct reactor *)box->handle;
+  struct reactor_box *box = sl_check(L, 1, &reactor_class);
+  struct reactor *reactor = (struct reactor *)box->box.handle;
   uint64_t timeout_ns = sl_opt_timeout(L, 3);
   struct sl_task *task;
   struct sl_slot *slot;
@@ -232,7 +237,7 @@ static int wait(lua_State *L) {
   if (!sl_list_empty(&slot->waiters))
     return luaL_error(L, "another task is waiting for this %s",
                       reactor->engine->what);
-  return sl_wait_park_k(L, task, &slot->waiters, &reactor->kind, slot,
+  return sl_wait_park_k(L, task, &slot->waiters, &box->kind, slot,
                         timeout_ns, k_wait);
 }
 
@@ -246,18 +251,20 @@ static const struct sl_host host_functions = {
     host_keep, host_watch,  host_forget, host_set_timer,
     host_wake, host_now_ns, host_part};
 
-/* The two know nothing of each other any more. */
+/* The two know nothing of each other any more. The engine now closes
+   descriptors unseen, and their numbers are used again: nothing here may still
+   watch them. */
 static void part(struct reactor *reactor) {
   if (reactor->engine != NULL) reactor->engine->host = NULL;
   reactor->engine = NULL;
+  for (size_t fd = 0; fd < reactor->nwatches; fd++)
+    if (reactor->watches[fd] != NULL) close_watch(reactor->watches[fd]);
 }
 
 static void fini_reactor(struct sl_handle *handle) {
   struct reactor *reactor = (struct reactor *)handle;
   struct sl_memory memory = handle->memory;
   part(reactor);
-  for (size_t fd = 0; fd < reactor->nwatches; fd++)
-    if (reactor->watches[fd] != NULL) close_watch(reactor->watches[fd]);
   if (reactor->watches != NULL)
     memory.alloc(memory.ud, reactor->watches,
                  reactor->nwatches * sizeof *reactor->watches, 0);
@@ -292,7 +299,6 @@ static struct reactor *new_reactor(lua_State *L, struct sl_loop *loop,
   if (reactor == NULL) luaL_error(L, "not enough memory");
   reactor->handle.fini = fini_reactor;
   reactor->host = host_functions;
-  reactor->kind.what = engine->what;
   reactor->engine = engine;
   engine->host = &reactor->host;
   uv_timer_init(&loop->uv, &reactor->handle.uv.timer);
@@ -306,16 +312,17 @@ static struct reactor *new_reactor(lua_State *L, struct sl_loop *loop,
 static int open_reactor(lua_State *L) {
   struct sl_loop *loop = sl_loop_of(L);
   struct sl_engine *engine = check_engine(L, 1);
-  struct sl_box *box;
+  struct reactor_box *box;
   lua_settop(L, 1);
   if (loop->closed) return luaL_error(L, "the loop is closed");
   luaL_argcheck(L, engine->host == NULL, 1, "it has a reactor");
   box = sl_object_new(L, &reactor_class, 1);
+  box->kind.what = engine->what;
   lua_pushvalue(L, 1);
   lua_setiuservalue(L, 2, 1);
   lua_pushvalue(L, 2);
   lua_setiuservalue(L, 1, 1);
-  sl_box_fill(box, &new_reactor(L, loop, engine)->handle);
+  sl_box_fill(&box->box, &new_reactor(L, loop, engine)->handle);
   return 1;
 }
 

@@ -37,6 +37,8 @@ static void on_prepare(uv_prepare_t *prepare) {
     struct sl_link *link = sl_list_pop(&flusher->streams);
     sl_stream_flush(sl_container(link, struct sl_stream, pending));
   }
+  if (flusher->handle.loop->nready > 0)
+    sl_loop_stop_poll(flusher->handle.loop);
   uv_prepare_stop(prepare);
 }
 
@@ -207,12 +209,27 @@ void sl_stream_received(struct sl_stream *stream) {
   if (stream->arrived != NULL) stream->arrived(stream);
 }
 
+/* libuv also tells an orderly end when it sees that both directions have
+   ended, which after a reset they have, too. The kernel knows, unless it has
+   told a writer. */
+static int tell_end(const struct sl_stream *stream) {
+  uv_os_fd_t fd;
+  ssize_t n;
+  char byte;
+  if (stream->broken == UV_ECONNRESET) return UV_ECONNRESET;
+  if (uv_fileno(&stream->handle.uv.any, &fd) != 0) return UV_EOF;
+  do n = recv(fd, &byte, 1, MSG_PEEK);
+  while (n < 0 && errno == EINTR);
+  if (n >= 0 || errno == EAGAIN || errno == EWOULDBLOCK) return UV_EOF;
+  return uv_translate_sys_error(errno);
+}
+
 static void on_read(uv_stream_t *uv, ssize_t n, const uv_buf_t *buffer) {
   struct sl_stream *stream = stream_of(uv);
   struct sl_bytes *in = &stream->in;
   if (n == 0) return;
   if (n < 0) {
-    int why = (int)n;
+    int why = n == UV_EOF ? tell_end(stream) : (int)n;
     if (stream->codec != NULL) why = sl_stream_cut(stream, why);
     sl_stream_end_reading(stream, why);
     return;

@@ -115,8 +115,11 @@ void sl_stream_decode(struct sl_stream *stream, const char *data,
   /* It talks, and the peer that makes it do so does not read. */
   if (stream->slice > 0 && codec->wire.len > TALK)
     codec->state = SL_CODEC_FAILED;
-  if (starting && codec->state == SL_CODEC_OPEN) wake_connector(stream);
   if (stream->slice == 0) push_wire(stream);
+  if (starting && codec->state == SL_CODEC_OPEN) {
+    if (codec->wire.len == 0) sl_bytes_trim(&codec->wire, 0);
+    wake_connector(stream);
+  }
   if (codec->state == SL_CODEC_FAILED && stream->end == 0) fail(stream);
   if (codec->ended && stream->end == 0)
     sl_stream_end_reading(stream, UV_EOF);

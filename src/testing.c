@@ -75,10 +75,17 @@ static int handles(lua_State *L) {
   return 1;
 }
 
+/* grace(ms): how long virtual time waits for handles that merely listen. */
+static int grace(lua_State *L) {
+  sl_loop_of(L)->idle_grace_ms = (uint32_t)luaL_checkinteger(L, 1);
+  return 0;
+}
+
 void sl_testing_open(lua_State *L, struct sl_loop *loop) {
   static const luaL_Reg functions[] = {
       {"settle", settle}, {"probe", probe},     {"schedule", schedule},
-      {"replay", replay}, {"handles", handles}, {NULL, NULL}};
+      {"replay", replay}, {"handles", handles},
+      {"grace", grace},   {NULL, NULL}};
   lua_newtable(L);
   sl_setfuncs(L, loop, functions);
   lua_setfield(L, -2, "testing");

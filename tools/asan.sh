@@ -21,14 +21,19 @@ __attribute__((constructor)) static void forget_preload(void) {
 }
 EOF
 
+preload="$(gcc -print-file-name=libasan.so) $bin/forget_preload.so"
+
 cat > "$bin/lua5.4" <<EOF
 #!/bin/sh
-LD_PRELOAD="$(gcc -print-file-name=libasan.so) $bin/forget_preload.so \${SLUICE_PRELOAD-}" \\
+LD_PRELOAD="$preload \${SLUICE_PRELOAD-}" \\
   exec "$lua" "\$@"
 EOF
 chmod +x "$bin/lua5.4"
 
-ASAN_OPTIONS=detect_leaks=1:allocator_may_return_null=1:strict_string_checks=1
+# Without the second option the search for leaks may crash in memory of
+# threads that it guesses wrongly, when libraries are loaded late.
+ASAN_OPTIONS=detect_leaks=1:intercept_tls_get_addr=0
+ASAN_OPTIONS=$ASAN_OPTIONS:allocator_may_return_null=1:strict_string_checks=1
 UBSAN_OPTIONS=print_stacktrace=1
 # Specs that measure or that allocate gigabytes look at SLUICE_TOOL.
 SLUICE_TOOL=asan

@@ -127,6 +127,24 @@ local CLASSES = {
     make = function() return require("sluice.http").Client() end },
   { name = "sluice.http.Response", receiver = "response",
     maker = "http.request", make = function() return response() end },
+  { name = "sluice.http.Events", receiver = "events",
+    make = function()
+      local app, made = require("sluice.http").App(), nil
+      app:get("/", function()
+        return require("sluice.http").event_stream(function(events)
+          made = events
+        end)
+      end)
+      app:test()
+      return made
+    end },
+  { name = "sluice.http.File", receiver = "file",
+    make = function()
+      local part = { filename = "a", type = "b", size = 1 }
+      local file = require("sluice.http.file").new(part, "x")
+      file.path = "/tmp/a"
+      return file
+    end },
   { name = "sluice.http.Server", receiver = "http_server",
     make = function()
       local app = require("sluice.http").App()

@@ -4,27 +4,9 @@
 # `N passed, N failed` at the end.
 set -u
 . "$(dirname "$0")/env.sh"
+. tools/checks.sh
 
 build=build/bare
-temp=$(mktemp -d)
-trap 'rm -rf "$temp"' EXIT
-passed=0
-failed=0
-
-# check WHAT COMMAND...: runs the command; shows its output if it fails.
-check() {
-  what=$1
-  shift
-  if "$@" >"$temp/log" 2>&1; then
-    echo "ok      $what"
-    passed=$((passed + 1))
-  else
-    echo "FAILED  $what"
-    sed 's/^/        /' "$temp/log"
-    failed=$((failed + 1))
-  fi
-}
-
 configure() {
   cmake -S . -B "$build" -DCMAKE_BUILD_TYPE=Debug -DSLUICE_NATIVE= \
     -DSLUICE_TESTS=OFF --log-level=WARNING
@@ -108,5 +90,4 @@ check "TLS says that it is not there" tls_is_named
 check "the HTTP client says that it is not there" client_is_named
 check "html and url say that they are not there" html_is_named
 
-echo "$passed passed, $failed failed"
-[ "$failed" = 0 ]
+summary

@@ -3,27 +3,9 @@
 # to find it by. Prints `N passed, N failed` at the end.
 set -u
 cd "$(dirname "$0")/.." || exit 1
+. tools/checks.sh
 
-temp=$(mktemp -d)
-trap 'rm -rf "$temp"' EXIT
 tree=$temp/tree
-passed=0
-failed=0
-
-# check WHAT COMMAND...: runs the command; shows its output if it fails.
-check() {
-  what=$1
-  shift
-  if "$@" >"$temp/log" 2>&1; then
-    echo "ok      $what"
-    passed=$((passed + 1))
-  else
-    echo "FAILED  $what"
-    sed 's/^/        /' "$temp/log"
-    failed=$((failed + 1))
-  fi
-}
-
 # Only the tree's own paths: neither the checkout nor an installed sluice.
 in_tree() {
   (cd / && env -u LUA_PATH_5_4 -u LUA_CPATH_5_4 \
@@ -56,5 +38,4 @@ check "the launcher runs a script" \
   prints "$ran" in_tree "$tree/bin/sluice" "$temp/script.lua" "a b"
 check "it can be removed again" rocks remove sluice
 
-echo "$passed passed, $failed failed"
-[ "$failed" = 0 ]
+summary

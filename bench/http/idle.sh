@@ -39,6 +39,8 @@ finish() {
   kill -TERM "$server" 2>/dev/null || true
   rm -rf "$work"
 }
+: >"$work/server"
+: >"$work/crowd"
 lua5.4 bench/http/idle_server.lua "$connections" >"$work/server" &
 server=$!
 trap finish EXIT

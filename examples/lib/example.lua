@@ -1,6 +1,7 @@
 --[[
 What every script of this directory begins with: its options, and lines that
-tell when something happened.
+tell when something happened: `say` on standard output; `tell`, the third
+value, on standard error, for a script whose output is something else.
 
   local options, say = dofile(arg[0]:gsub("[^/]*$", "lib/example.lua")) {
     breads = 6, bake = 0.5, fail_fast = false,
@@ -31,7 +32,10 @@ end
 local function convert(name, value, default)
   if not value then fail("--%s needs a value", name) end
   if type(default) == "string" then return value end
-  return tonumber(value) or fail("--%s: not a number: %s", name, value)
+  local number = tonumber(value)
+  if not number then fail("--%s: not a number: %s", name, value) end
+  if number < 0 then fail("--%s: negative: %s", name, value) end
+  return number
 end
 
 local function parse(defaults)
@@ -60,8 +64,10 @@ end
 return function(defaults)
   io.stdout:setvbuf("line") -- each line at once, also into a file or a pipe
   local start = sluice.time()
-  local function say(message, ...)
-    print(("%6.2f  "):format(sluice.time() - start) .. message:format(...))
+  local function line(message, ...)
+    return ("%6.2f  "):format(sluice.time() - start) .. message:format(...)
   end
-  return parse(defaults), say
+  local function say(...) print(line(...)) end
+  local function tell(...) io.stderr:write(line(...), "\n") end
+  return parse(defaults), say, tell
 end

@@ -97,6 +97,7 @@ local HEAD = [[
   circle { fill: #2b6cb0 }
   .redirect circle { fill: #a0a0a0 }
   .failed circle { fill: #d0312d }
+  text { paint-order: stroke; stroke: #fff; stroke-width: 2px }
   .failed text { fill: #d0312d }
 </style>
 ]]

@@ -11,10 +11,35 @@ local http_server = require "sluice.http.server"
 local http_test = require "sluice.http.test"
 local tls = require "sluice.net.tls"
 local cookie = require "sluice.http.cookie"
+local dispatcher = require "sluice.http.dispatch"
+local events = require "sluice.http.events"
 local fields = require "sluice.http.fields"
 local checkpoint = require("sluice.core").checkpoint
 
-local http = { cookie = cookie.make, getall = fields.getall }
+local http = {
+  cookie = cookie.make, getall = fields.getall, event_stream = events.stream,
+  file = require "sluice.http.send_file",
+}
+
+local REDIRECTS = {
+  [301] = true, [302] = true, [303] = true, [307] = true, [308] = true,
+}
+
+--- What a handler returns to send the client elsewhere.
+-- @param url absolute, or relative to the request's
+-- @param[opt] status 302; 301, 303, 307 or 308
+-- @return status, body, headers
+-- Never waits.
+function http.redirect(url, status)
+  if type(url) ~= "string" or url == "" or url:find "[%c ]" then
+    error("bad argument #1 to 'redirect' (not a URL)", 2)
+  end
+  if status ~= nil and not REDIRECTS[status] then
+    error("bad argument #2 to 'redirect' (301, 302, 303, 307 or 308 "
+      .. "expected)", 2)
+  end
+  return status or 302, nil, { Location = url }
+end
 
 local App = {}
 App.__index = App
@@ -83,7 +108,7 @@ function http.App(limits)
   end
   return setmetatable({
     limits = own,
-    router = router.new(),
+    router = router.new(own.max_body),
     middleware = {},
     hooks = { startup = {}, shutdown = {}, cleanup = {} },
   }, App)
@@ -103,27 +128,50 @@ local function check_path(path, n, name)
     name), 3)
 end
 
+local ROUTE_OPTIONS = { max_body = true, handler_timeout = true }
+
+local function check_route_options(options, n, name)
+  local function fail(message)
+    error(("bad argument #%d to '%s' (%s)"):format(n, name, message), 4)
+  end
+  if options == nil then return end
+  if type(options) ~= "table" then
+    fail("table expected, got " .. type(options))
+  end
+  for key, value in pairs(options) do
+    if not ROUTE_OPTIONS[key] then
+      fail(("unknown option '%s'"):format(tostring(key)))
+    elseif not math.type(value) or value < 0 or value ~= value then
+      fail(("'%s' must be a number that is not negative"):format(key))
+    end
+  end
+end
+
 --- Adds a route.
 -- @param method such as "GET"
 -- @param path `{name}` stands for a segment, `{name*}` at its end for the rest
 -- @param handler `function(request)` returning `body` or `status, body,
 -- headers`
-function App:route(method, path, handler)
+-- @param[opt] options `max_body` (bytes), `handler_timeout` (seconds), instead
+-- of the application's
+function App:route(method, path, handler, options)
   if type(method) ~= "string" or not method:find("^[%w!#$%%&'*+.^_`|~-]+$")
   then
     error("bad argument #1 to 'route' (not a method)", 2)
   end
   check_path(path, 2, "route")
   check_function(handler, 3, "route")
-  self.router:add(method, path, handler, 2)
+  check_route_options(options, 4, "route")
+  self.router:add(method, path, handler, 2, options)
 end
 
 for _, name in ipairs { "get", "post", "put", "patch", "delete" } do
   local method = name:upper()
-  App[name] = function(self, path, handler)
+  App[name] = function(self, path, handler, options)
     check_path(path, 1, name)
     check_function(handler, 2, name)
-    self.router:add(method, path, handler, 2)
+    check_route_options(options, 3, name)
+    self.router:add(method, path, handler, 2, options)
   end
 end
 
@@ -139,62 +187,6 @@ for _, name in ipairs { "startup", "shutdown", "cleanup" } do
   App["on_" .. name] = function(self, fn)
     check_function(fn, 1, "on_" .. name)
     table.insert(self.hooks[name], fn)
-  end
-end
-
--- -- dispatching --
-
-local function not_found()
-  return 404, "404 Not Found\n"
-end
-
-local function not_allowed(allow)
-  return function()
-    return 405, "405 Method Not Allowed\n", { Allow = allow }
-  end
-end
-
--- Runs a handler under a deadline.
-local function limited(seconds, handler)
-  local function mark(request) return true, handler(request) end
-  return function(request)
-    local done, first, second, third =
-      sluice.wait_for(seconds, mark, request)
-    if done then return first, second, third end
-    return 503, "503 Service Unavailable\n"
-  end
-end
-
--- The handler of a request goes through the middleware with it.
-local function chain(middleware)
-  local handler = function(request) return request._handler(request) end
-  for i = #middleware, 1, -1 do
-    local fn, inner = middleware[i], handler
-    handler = function(request) return fn(request, inner) end
-  end
-  return handler
-end
-
--- What answers the requests of an application. `encoded` is the path as it
--- was sent, if it was sent otherwise.
-local function dispatcher(app)
-  local routes = app.router
-  local through = #app.middleware > 0 and chain(app.middleware)
-  local seconds = app.limits.handler_timeout
-  if seconds < math.huge then
-    through = limited(seconds, through or chain({}))
-  end
-  return function(request, encoded)
-    local handler, params =
-      routes:find(request.method, request.path, encoded)
-    if handler then
-      request.params = params
-    else
-      handler = params and not_allowed(params) or not_found
-    end
-    if not through then return handler(request) end
-    request._handler = handler
-    return through(request)
   end
 end
 
@@ -250,14 +242,21 @@ function App:run(options)
 end
 
 --- Asks the application without a socket.
--- @param options `method` ("GET"), `path` ("/"), `headers`, `body`
+-- @param[opt] options `method` ("GET"; "POST" with `json` or `form`), `path`
+-- ("/"), `query`, `headers`, `cookies` (tables), and `body` (a string), or
+-- `json` (a value), or `form` (a table of values; a file among them is a
+-- table: `filename`, `content_type`, `body`)
 -- @return a table: `status`, `headers` (names in small letters), `body`
 -- Waits if the handler does; starts a loop of its own outside a task.
 function App:test(options)
-  local request = { method = "GET" }
-  for key, value in pairs(options or {}) do request[key] = value end
+  if options == nil then options = {} end
+  if type(options) ~= "table" then
+    error(("bad argument #1 to 'test' (table expected, got %s)")
+      :format(type(options)), 2)
+  end
+  http_test.check(options, 2)
   local function ask()
-    return http_test.run(self, dispatcher(self), request,
+    return http_test.run(self, dispatcher(self), options,
       http_server.describe, http_server.log_error)
   end
   if sluice.current_task() then return ask() end

@@ -12,11 +12,12 @@ local native = {}
 function native.load(name, library)
   local ok, result = pcall(require, "sluice.native." .. name)
   if ok then return result end
-  local message = "sluice was built without " .. library
-  if not tostring(result):find("not found:", 1, true) then
-    message = library .. " cannot be used: " .. tostring(result)
+  result = tostring(result)
+  if result:find("not found:", 1, true) then
+    return nil, "sluice was built without " .. library, "ENOTSUP"
   end
-  return nil, message, "ENOTSUP"
+  if result:find("not enough memory", 1, true) then error(result, 0) end
+  return nil, library .. " cannot be used: " .. result, "ENOTSUP"
 end
 
 return native

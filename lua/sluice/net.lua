@@ -61,8 +61,10 @@ local function count_or_huge(value)
   return value ~= math.huge and count_from(1)(value)
 end
 
-local function boolean(value)
-  return type(value) ~= "boolean" and "boolean expected, got " .. type(value)
+local function of_type(wanted)
+  return function(value)
+    return type(value) ~= wanted and wanted .. " expected, got " .. type(value)
+  end
 end
 
 local CONNECT = {
@@ -71,15 +73,23 @@ local CONNECT = {
 local CONNECT_UNIX = {
   timeout = duration, limit = count_from(0), tls = tls.check_local_client,
 }
+-- `keep_open` and `handshakes` are for sluice.http.
 local SERVE = {
+  keep_open = of_type "boolean", handshakes = of_type "table",
   backlog = count_from(1), max_connections = count_or_huge,
-  reuse_port = boolean, limit = count_from(0), tls = tls.check_server,
+  reuse_port = of_type "boolean", limit = count_from(0),
+  tls = tls.check_server,
 }
 
 local function check_options(options, known, n, name)
   if options == nil then return {} end
   if type(options) ~= "table" then
     argument_error(n, name, "table expected, got " .. type(options))
+  end
+  for key in pairs(options) do
+    if not known[key] then
+      argument_error(n, name, tostring(key) .. ": unknown option")
+    end
   end
   for key, test in pairs(known) do
     local why = options[key] ~= nil and test(options[key])
@@ -299,7 +309,8 @@ function net.serve(handler, host, port, options)
   check_port(port, 3, "serve")
   options = check_options(options, SERVE, 4, "serve")
   checkpoint("serve")
-  local run, message, code = tls.handler(handler, options.tls)
+  local run, message, code =
+    tls.handler(handler, options.tls, options.handshakes)
   if not run then return nil, message, code end
   local server
   server, message, code = listen(host or "127.0.0.1", port, options)
@@ -317,7 +328,8 @@ function net.serve_unix(handler, path, options)
   check_type(path, "string", 2, "serve_unix")
   options = check_options(options, SERVE, 3, "serve_unix")
   checkpoint("serve_unix")
-  local run, message, code = tls.handler(handler, options.tls)
+  local run, message, code =
+    tls.handler(handler, options.tls, options.handshakes)
   if not run then return nil, message, code end
   local server
   server, message, code = core.listen_unix(path,

@@ -96,6 +96,10 @@ local function special_pages(resets, secure)
     ["/cut-off"] = function(stream)
       stream:write(site.answer(200, { ["Content-Length"] = 1000 }, "x"))
     end,
+    ["/too-long"] = function(stream)
+      stream:write(site.answer(200, { ["Content-Length"] = 1 },
+        "x" .. link "/never"))
+    end,
     ["/100MB"] = site.answer(200, { ["Content-Length"] = 100000000 }),
     ["/100MB-in-chunks"] = function(stream) site.flood(stream, 100) end,
     ["/gzip"] = site.answer(200, { ["Content-Encoding"] = "gzip",
@@ -113,7 +117,8 @@ local function special_pages(resets, secure)
     ["/nonsense"] = function(stream) stream:write("nonsense\r\n\r\n") end,
     extra = table.concat { link "/to/301", link "/to/302", link "/to/new",
       link "/loop/1", link "/chain/1", link "/to/mail", link "/never-ends",
-      link "/cut-off", link "/100MB", link "/100MB-in-chunks", link "/gzip",
+      link "/cut-off", link "/too-long", link "/100MB",
+      link "/100MB-in-chunks", link "/gzip",
       link "/binary", link "/charset", link "/picture", link "/500",
       link "/204", link "/404", link "/nonsense", link "/private/1",
       link "http://localhost/elsewhere", link "mailto:a@b",
@@ -148,8 +153,8 @@ local function check_large_site(large, told)
   for _, path in ipairs { "/private/1", "/never", "/chain/12" } do
     assert.is_nil(large.hits[path], path)
   end
-  -- The tree, its root by two names, six more in the clear, one by TLS.
-  assert.equal(PAGES + 1 + 7 + 1, told.pages)
+  -- The tree, its root by two names, eight more in the clear, one by TLS.
+  assert.equal(PAGES + 1 + 8 + 1, told.pages)
   assert.equal(4 + 2 + 10, told.redirects)
   assert.same({
     timeout = 1, ["cut off"] = 1, ["too large"] = 2, ["HTTP 404"] = 1,
@@ -356,7 +361,8 @@ describe("examples/crawler.lua", function()
       { "--graph", "x.png" }, { "--graph", "/no/such/directory/x.svg" },
       { "ftp://host/" }, { "http://a b/" }, { "http://a/", "http://b/" },
       { "--nonsense" }, { "--workers", "0" }, { "--per-host", "1.5" },
-      { "--depth", "deep" },
+      { "--depth", "deep" }, { "--depth", "1.5" }, { "--timeout", "-1" },
+      { "--max-size", "0.5" }, { "--every", "0" },
     } do
       local told = crawl(table.unpack(words))
       assert.equal(2, told.status)

@@ -412,6 +412,36 @@ add {
   end,
 }
 
+-- A pair in which the stream has written until it would wait.
+local function new_full_pair()
+  local at = new_pair()
+  local piece = ("x"):rep(1 << 20)
+  repeat until not at.stream:write(piece, 0.01)
+  return at
+end
+
+local function read_up(at)
+  repeat until not at.peer:read(nil, 0.01)
+end
+
+local function close_full_pair(at)
+  read_up(at)
+  close_pair(at)
+end
+
+add {
+  name = "stream:write", io = true, timed = true, ready = true,
+  new = new_full_pair, want = { true }, finish = close_full_pair,
+  wait = function(at, timeout) return at.stream:write("y", timeout) end,
+  wake = read_up,
+}
+
+add {
+  name = "stream:shutdown", io = true, ready = true, new = new_full_pair,
+  want = { true }, finish = close_full_pair, wake = read_up,
+  wait = function(at) return at.stream:shutdown() end,
+}
+
 add {
   name = "server:wait_closed", io = true, timed = true, ready = true,
   new = new_pair, want = { true }, finish = close_pair,

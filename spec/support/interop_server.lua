@@ -10,6 +10,10 @@ local big = ("0123456789abcdef"):rep(1 << 17) -- 2 MiB
 local function list(t)
   local lines = {}
   for name, value in pairs(t) do
+    if type(value) == "table" then -- a file
+      value = ("%s %s %d %s"):format(value.filename, value.content_type,
+        value.size, value.path and "on disk" or "in memory")
+    end
     lines[#lines + 1] = ("%s=%s\n"):format(name, value)
   end
   table.sort(lines)
@@ -60,6 +64,21 @@ app:get("/ticks", function()
   end
 end)
 
+-- This program, as a file.
+app:get("/file", function(request) return http.file(request, arg[0]) end)
+
+-- Ends after two events; who comes again is told what it saw last.
+app:get("/events", function(request)
+  local last = tonumber(request.headers["last-event-id"]) or 0
+  return http.event_stream(function(events)
+    events:send { retry = 0.01 }
+    for n = last + 1, last + 2 do
+      events:send { event = "tick", id = n, data = { n = n } }
+      sluice.sleep(0.01)
+    end
+  end)
+end)
+
 app:post("/away", function() return 303, nil, { Location = "/" } end)
 app:get("/away", function() return 302, nil, { Location = "/n/1" } end)
 
@@ -82,6 +101,11 @@ async function ask() {
   answer = await fetch("/form", {method: "POST",
     body: new URLSearchParams({a: "1 2", b: "ä%"})});
   say("form", (await answer.text()).trim().replaceAll("\n", " "));
+  const data = new FormData();
+  data.append("text", "ä");
+  data.append("file", new File(["x".repeat(100000)], "ä.txt"));
+  answer = await fetch("/form", {method: "POST", body: data});
+  say("parts", (await answer.text()).trim().replaceAll("\n", " "));
   const all = await Promise.all([...Array(30).keys()].map(
     i => fetch("/n/" + i).then(a => a.text())));
   say("parallel", all.join(" "));
@@ -92,6 +116,15 @@ async function ask() {
   answer = await fetch("/upload/x", {method: "PUT",
     body: new Uint8Array(100000)});
   say("upload", (await answer.text()).trim());
+  say("events", await new Promise(resolve => {
+    const seen = [], source = new EventSource("/events");
+    source.addEventListener("tick", event => {
+      seen.push(event.lastEventId + event.data);
+      if (seen.length < 5) return; // it has come again twice
+      source.close();
+      resolve(seen.join(" "));
+    });
+  }));
   answer = await fetch("/missing");
   say("missing", answer.status);
 }

@@ -93,6 +93,12 @@ local function to_be_closed(close)
   return setmetatable({}, { __close = close })
 end
 
+--- A to-be-closed value: until then nothing is collected.
+function sockets.without_collector()
+  collectgarbage "stop"
+  return to_be_closed(function() collectgarbage "restart" end)
+end
+
 --- Runs fn while a name stands for some numeric hosts.
 function sockets.with_name(name, hosts, fn)
   local resolve = core.resolve

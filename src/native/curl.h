@@ -50,6 +50,7 @@ enum sl_curl_stop {
   SL_CURL_TOO_BIG,   /* the body */
   SL_CURL_TOO_LONG,  /* the head */
   SL_CURL_NO_MEMORY,
+  SL_CURL_LOST,      /* it may have been acted upon: no second try */
   SL_CURL_SKIPPED    /* the rest of a body that is not wanted: no failure */
 };
 
@@ -70,11 +71,13 @@ struct sl_curl_transfer {
   uint64_t active_ns;       /* when a byte last came or went */
   uint64_t sent;            /* bytes that were gone when last asked */
   CURLcode result;          /* once it is DONE */
+  int socket_errno;         /* why it could not have a socket, or 0 */
   enum sl_curl_state state;
   enum sl_curl_stop stop;
   bool streams;   /* pieces of the body are taken as they come */
   bool bare;      /* HEAD: no body comes, whatever is announced */
   bool follows;   /* the body of a redirect is not wanted */
+  bool once;      /* sent twice it may do harm */
   bool connected; /* the connection is there, TLS and all */
   bool head_done;
   bool skips;     /* what comes of the body is not wanted */

@@ -72,7 +72,15 @@ static bool end_head(struct sl_curl_transfer *transfer) {
 }
 
 static bool is_blank_line(const char *line, size_t len) {
-  return len <= 2 && (len == 0 || line[len - 1] == '\n');
+  return len == 0 || *line == '\r' || *line == '\n';
+}
+
+/* A line that begins with a blank goes on with the field before it. */
+static void unfold(struct sl_bytes *head, const char *line) {
+  if (*line != ' ' && *line != '\t') return;
+  while (head->len > 0 && (head->data[head->len - 1] == '\n' ||
+                           head->data[head->len - 1] == '\r'))
+    head->len--;
 }
 
 static size_t on_header(char *line, size_t size, size_t count, void *user) {
@@ -84,6 +92,7 @@ static size_t on_header(char *line, size_t size, size_t count, void *user) {
   if (transfer->head_done) return len; /* of the trailer */
   if (len >= 5 && memcmp(line, "HTTP/", 5) == 0)
     sl_bytes_clear(&transfer->head);
+  if (len > 0) unfold(&transfer->head, line);
   if (!sl_bytes_append(&transfer->head, line, len))
     return stop(transfer, SL_CURL_NO_MEMORY);
   if (is_blank_line(line, len) && !end_head(transfer))
@@ -136,7 +145,9 @@ static size_t on_want(char *to, size_t size, size_t count, void *user) {
   return len;
 }
 
-/* The connection is there; the request is sent next. */
+/* The connection is there; the request is sent next. libcurl sends it again
+   if the connection was a kept one that ended without an answer: before or
+   after the server has acted upon it, nobody knows. */
 static int on_connected(void *user, char *peer, char *own, int peer_port,
                         int own_port) {
   struct sl_curl_transfer *transfer = user;
@@ -144,29 +155,35 @@ static int on_connected(void *user, char *peer, char *own, int peer_port,
   (void)own;
   (void)peer_port;
   (void)own_port;
+  if (transfer->connected && transfer->once && transfer->heads == 0) {
+    stop(transfer, SL_CURL_LOST);
+    return CURL_PREREQFUNC_ABORT;
+  }
   transfer->connected = true;
   note(transfer);
   return CURL_PREREQFUNC_OK;
 }
 
-/* -- sockets, which outlive the transfer that opens them -- */
+/* -- sockets -- */
 
 static curl_socket_t on_open(void *user, curlsocktype purpose,
                              struct curl_sockaddr *address) {
-  struct sl_curl_multi *multi = user;
-  struct sl_host *host = multi->engine.host;
+  struct sl_curl_transfer *transfer = user;
+  struct sl_host *host = transfer->multi->engine.host;
   int type = address->socktype, fd;
   (void)purpose;
 #ifdef SOCK_CLOEXEC
   type |= SOCK_CLOEXEC;
 #endif
   fd = socket(address->family, type, address->protocol);
+  if (fd < 0) transfer->socket_errno = errno;
   if (fd < 0 || host == NULL || host->keep(host, fd)) return fd;
   close(fd);
-  errno = ENOMEM;
+  transfer->socket_errno = ENOMEM;
   return CURL_SOCKET_BAD;
 }
 
+/* A socket outlives the transfer that opened it, not the multi. */
 static int on_close(void *user, curl_socket_t fd) {
   struct sl_curl_multi *multi = user;
   struct sl_host *host = multi->engine.host;
@@ -189,7 +206,7 @@ void sl_curl_set_callbacks(struct sl_curl_transfer *transfer) {
   SET(PREREQFUNCTION, on_connected);
   SET(PREREQDATA, transfer);
   SET(OPENSOCKETFUNCTION, on_open);
-  SET(OPENSOCKETDATA, transfer->multi);
+  SET(OPENSOCKETDATA, transfer);
   SET(CLOSESOCKETFUNCTION, on_close);
   SET(CLOSESOCKETDATA, transfer->multi);
 }

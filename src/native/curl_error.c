@@ -110,6 +110,7 @@ static const char *name_of_failure(const struct sl_curl_transfer *transfer) {
     return "EPROTONOSUPPORT";
   if (is_system(transfer)) {
     curl_easy_getinfo(transfer->easy, CURLINFO_OS_ERRNO, &number);
+    if (transfer->socket_errno != 0) number = transfer->socket_errno;
     name = find(system_names, COUNT(system_names), (int)number);
   }
   return name != NULL ? name : name_of(transfer->result);
@@ -121,6 +122,8 @@ static int push_stop(lua_State *L, enum sl_curl_stop why) {
       return push(L, "the body is larger than max_body", "EFBIG");
     case SL_CURL_TOO_LONG:
       return push(L, "the response's head is too long", "EPROTO");
+    case SL_CURL_LOST:
+      return push(L, "the connection ended before an answer", "EOF");
     default:
       return push(L, "not enough memory", "ENOMEM");
   }

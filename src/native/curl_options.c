@@ -104,6 +104,7 @@ static CURLcode set_method(lua_State *L, struct sl_curl_transfer *transfer,
   bool head = method != NULL && strcmp(method, "HEAD") == 0;
   CURLcode code = CURLE_OK;
   transfer->bare = head;
+  transfer->once = flag(L, "once");
   lua_getfield(L, 2, "body");
   if (lua_type(L, -1) == LUA_TSTRING)
     code = set_string_body(L, easy, self);

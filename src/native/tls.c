@@ -66,8 +66,12 @@ static int collect_context(lua_State *L) {
 /* context:session([host]): a session, in which the peer must be `host`. */
 static int new_session(lua_State *L) {
   struct context_box *from = sl_check(L, 1, &context_class);
-  const char *host = luaL_optstring(L, 2, NULL);
-  struct session_box *box = sl_object_new(L, &session_class, 0);
+  size_t len;
+  const char *host = luaL_optlstring(L, 2, NULL, &len);
+  struct session_box *box;
+  if (host != NULL && (len == 0 || strlen(host) != len))
+    return luaL_argerror(L, 2, "not a name");
+  box = sl_object_new(L, &session_class, 0);
   box->codec = sl_tls_session_new(from->context, host);
   if (box->codec == NULL) return luaL_error(L, "not enough memory");
   return 1;

@@ -114,7 +114,8 @@ static int trust_as_client(lua_State *L, SSL_CTX *ssl, int options) {
   bool verify = opt_flag(L, options, "verify", true);
   int failed = 0;
   SSL_CTX_set_verify(ssl, verify ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, NULL);
-  if (file == NULL && path == NULL && SSL_CTX_set_default_verify_paths(ssl) != 1)
+  if (file == NULL && path == NULL &&
+      SSL_CTX_set_default_verify_paths(ssl) != 1)
     return push_failure(L, "cannot use the system's certificates");
   if (file != NULL) failed = use_authorities(L, ssl, "ca_file", file);
   if (failed == 0 && path != NULL &&

@@ -35,6 +35,19 @@ local function list(t)
   return table.concat(lines, "\n")
 end
 
+-- A form; what is beyond its max_memory is in files on disk.
+local function list_form(form)
+  local values = {}
+  for name, value in pairs(form) do
+    if type(value) == "table" then
+      value = ("%s %s %d %s"):format(value.filename, value.content_type,
+        value.size, value:text())
+    end
+    values[name] = value
+  end
+  return list(values)
+end
+
 local function read_body(request, in_pieces)
   if not in_pieces then return request:text() end
   local read = {}
@@ -62,8 +75,8 @@ local function add_routes(app)
     end)
   end
   app:post("/form", function(request)
-    local form, message = request:form()
-    return form and list(form) or message
+    local form, message = request:form { max_memory = 40, max_parts = 4 }
+    return form and list_form(form) or message
   end)
   app:post("/json", function(request)
     local value, message = request:json()
@@ -85,15 +98,16 @@ local function add_routes(app)
   end)
 end
 
--- The application reads each body before anything else: whether a rest is
--- worth waiting for depends on what has arrived.
+-- The application reads each body before anything else, unless it is a form:
+-- whether a rest is worth waiting for depends on what has arrived.
 local function new_app(limits, in_pieces)
   local app = http.App(limits)
   app:use(function(request, next)
-    local seen = request._stream
-    seen = seen and app.seen[seen]
-    if seen then seen[#seen + 1] = request.method end
-    request._body = read_body(request, in_pieces)
+    local seen = app.seen[request._visit.stream]
+    seen[#seen + 1] = request.method
+    if request.path ~= "/form" or request.method ~= "POST" then
+      request._body = read_body(request, in_pieces)
+    end
     return next(request)
   end)
   add_routes(app)

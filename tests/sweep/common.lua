@@ -5,6 +5,9 @@ local sluice = require "sluice"
 
 local common = { armed = armed, sluice = sluice }
 
+-- All peers are in this process: what they say is there at once.
+require("sluice.core").testing.grace(1)
+
 -- An error for want of memory may reach nobody who awaits it.
 sluice.on_error(function() end)
 warn "@off"

@@ -58,14 +58,14 @@ local function serve_all()
   if not server then return end
   local server <close> = server -- luacheck: ignore
   local _, port = server:sockname()
-  sluice.create_task(talk, port):pawait(100)
-  sluice.create_task(talk_nonsense, port):pawait(100)
-  net.connect("127.0.0.1", port, { tls = { ca_file = FILE }, timeout = 5 })
+  sluice.create_task(talk, port):pawait(1)
+  sluice.create_task(talk_nonsense, port):pawait(1)
+  net.connect("127.0.0.1", port, { tls = { ca_file = FILE }, timeout = 0.3 })
 end
 
 -- Streams that were closed linger, with deadlines of their own.
 common.survives(function()
   local ok, err = pcall(serve_all)
-  sluice.sleep(60)
+  sluice.sleep(40)
   if not ok then error(err, 0) end
 end)

@@ -11,7 +11,8 @@ local net = {}
 ---@field limit? integer bytes that a line may have, 65536 unless given
 ---@field tls? boolean|sluice.net.TLSOptions|sluice.net.TLSContext
 
----Connects to a host: a stream, or nil, message, code.
+---Connects to a host, to the first of its addresses that answers: a stream,
+---or nil, message, code.
 ---@param host string a name or an address
 ---@param port integer
 ---@param options? sluice.net.ConnectOptions
@@ -35,7 +36,8 @@ function net.connect_unix(path, options) end
 ---@field limit? integer bytes that a line may have, 65536 unless given
 ---@field tls? sluice.net.TLSOptions|sluice.net.TLSContext
 
----Serves at a host and port; `handler(stream)` runs in a task a connection.
+---Serves at a host and port, at all addresses of a name; `handler(stream)`
+---runs in a task a connection.
 ---@param handler fun(stream: sluice.Stream)
 ---@param host string? "127.0.0.1" unless given
 ---@param port integer 0 picks one
@@ -68,7 +70,7 @@ function net.serve_unix(handler, path, options) end
 ---@field client_ca? string of a server: authorities of its clients
 ---@field verify_client? "required"|"optional" of a server
 ---@field handshake_timeout? sluice.Seconds of a server: 10 unless given
----@field on_error? fun(message: string, code: string, host?: string, port?: integer) of a server
+---@field on_error? function of a server: (message, code, host, port)
 
 ---@class sluice.net.TLSContext
 local TLSContext = {}

@@ -7,26 +7,56 @@
 -- app:test, something with its methods.
 
 local json = require "sluice.http.json"
+local producer = require "sluice.http.producer"
 
 local answer = {}
 
 local TEXT = "text/plain; charset=utf-8"
 local JSON = "application/json"
 local BINARY = "application/octet-stream"
+local CLIENT_GONE = 499 -- the status for the log
+local ASK = {} -- stands for a chunk that was not asked for yet
 
--- Calls a function for the chunks of the body.
+local function check_chunk(chunk)
+  if type(chunk) == "string" then return end
+  error(("a chunk of the body is a %s, not a string"):format(type(chunk)), 0)
+end
+
+-- Calls a function for the chunks of the body. If the client waits to be told
+-- that it may send its own, the first call may have to tell it, before the
+-- answer begins.
 local function send_chunks(conn, status, headers, next_chunk)
+  local chunk = ASK
+  if conn:expects() then chunk = next_chunk() end
   local sent, wanted = conn:start(status, headers, BINARY)
   if not wanted then return sent, 0 end
+  if chunk == ASK then chunk = next_chunk() end
   local bytes = 0
-  for chunk in next_chunk do
-    if type(chunk) ~= "string" then
-      error(("a chunk of the body is a %s, not a string")
-        :format(type(chunk)), 0)
-    end
-    if not conn:chunk(chunk) then return sent, bytes end
+  while chunk ~= nil do
+    check_chunk(chunk)
+    if not conn:chunk(chunk) then return CLIENT_GONE, bytes end
     bytes = bytes + #chunk
+    chunk = next_chunk()
   end
+  conn:finish()
+  return sent, bytes
+end
+
+-- Calls a function once, which writes the body.
+local function send_produced(conn, status, headers, producing)
+  local body <close> = producing
+  local sent, wanted = conn:start(status, headers, BINARY, body.length)
+  if not wanted then return sent, 0 end
+  local bytes = 0
+  body.produce(function(chunk)
+    local ok, message, code = conn:chunk(chunk)
+    if ok then
+      bytes = bytes + #chunk
+    else
+      sent = CLIENT_GONE
+    end
+    return ok, message, code
+  end)
   conn:finish()
   return sent, bytes
 end
@@ -36,6 +66,9 @@ local function send_body(conn, status, body, headers)
   if kind == "string" then
     return conn:respond(status, headers, TEXT, body), #body
   elseif kind == "table" then
+    if producer.is(body) then
+      return send_produced(conn, status, headers, body)
+    end
     local text = json.encode(body)
     return conn:respond(status, headers, JSON, text), #text
   elseif kind == "nil" then
@@ -51,11 +84,11 @@ end
 -- Waits while a long body goes out. Raises what is wrong with the values.
 function answer.send(conn, first, second, third)
   local kind = type(first)
-  if kind == "string" then
-    return conn:respond(200, nil, TEXT, first), #first
-  elseif kind == "table" then
+  if kind == "table" then
     local text = json.encode(first)
     return conn:respond(200, nil, JSON, text), #text
+  elseif kind == "string" then
+    return conn:respond(200, nil, TEXT, first), #first
   elseif kind == "number" then
     return send_body(conn, first, second, third)
   elseif kind == "nil" then

@@ -11,6 +11,8 @@ local sluice = require "sluice"
 local checkpoint = require("sluice.core").checkpoint
 local exchange = require "sluice.http.exchange"
 local options = require "sluice.http.client_options"
+local places = require "sluice.http.places"
+local reactor = require "sluice.core.reactor"
 local response = require "sluice.http.response"
 local url = require "sluice.url"
 
@@ -26,53 +28,19 @@ Client.__index = Client
 
 function Client.__tostring(self)
   return ("sluice.http.Client (%s, %d of %d connections used)"):format(
-    self._closed and "closed" or "open", self._most - self._gate:value(),
-    self._most)
+    self._closed and "closed" or "open", self._places:held(),
+    self._places.most)
 end
-
--- -- places --
 
 local function open(self)
   if not native then return nil, missing, missing_code end
   if self._closed then return nil, "the client is closed", "EBADF" end
   if not self._multi then
-    self._multi = native.Multi(self._most, self._cookies or false)
-    self._reactor = require("sluice.core.reactor").open(self._multi)
+    local multi = native.Multi(self._places.most, self._cookies)
+    self._reactor = reactor.open(multi)
+    self._multi = multi
   end
   return true
-end
-
--- The semaphore of the host, if hosts are limited.
-local function host_gate(self, key)
-  local most = self._per_host
-  if not most then return nil end
-  local gate = self._hosts[key]
-  if not gate then
-    gate = sluice.Semaphore(most)
-    self._hosts[key] = gate
-  end
-  return gate
-end
-
-local function leave_host(self, key, gate)
-  gate:release()
-  if gate:value() == self._per_host then self._hosts[key] = nil end
-end
-
--- A place for a request to the origin `key`: a function that gives it back;
--- nil if the time is over. Waits.
-local function enter(self, key, deadline)
-  local gate = host_gate(self, key)
-  local function left() return math.max(deadline - sluice.time(), 0) end
-  if gate and not gate:acquire(left()) then return nil end
-  local ok, got = pcall(self._gate.acquire, self._gate, left())
-  if gate and not (ok and got) then leave_host(self, key, gate) end
-  if not ok then error(got, 0) end
-  if not got then return nil end
-  return function()
-    self._gate:release()
-    if gate then leave_host(self, key, gate) end
-  end
 end
 
 -- -- one request --
@@ -86,16 +54,23 @@ local function check_scheme(to)
     "EPROTONOSUPPORT"
 end
 
+-- Methods that do no more harm twice than once (RFC 9110, 9.2.2).
+local IDEMPOTENT = {
+  GET = true, HEAD = true, OPTIONS = true, TRACE = true, PUT = true,
+  DELETE = true,
+}
+
 -- Puts a request into the words of the native module.
 local function translate(spec, scheme)
   local connect_ms = math.ceil(math.min(spec.connect_timeout, 1e6) * 1000)
-  spec.headers = options.lines(spec.fields)
+  spec.headers = options.headers(spec)
   spec.connect_ms = math.max(connect_ms, 1)
   spec.upload = type(spec.body) == "function"
+  spec.once = not IDEMPOTENT[spec.method]
   spec.follow = spec.max_redirects > 0
   spec.secure = scheme == "https"
   spec.proxy_from_environment = spec.proxy == true
-  if spec.max_body == math.huge then spec.max_body = nil end
+  if spec.max_body == math.huge then spec.max_body = -1 end
   if spec.auth then spec.user, spec.password = spec.auth[1], spec.auth[2] end
 end
 
@@ -107,7 +82,9 @@ local function exchanged(going, spec)
   local status, head, to, version, follow = going:finish()
   if not status then return nil, head, to end
   if spec.stream and not follow then
-    return response.new(status, head, to, version, going:keep()), false
+    local streaming = response.new(status, head, to, version, going)
+    going:keep()
+    return streaming, false
   end
   local answer = response.new(status, head, to, version)
   answer.body = going:body()
@@ -119,14 +96,14 @@ local function fetch(self, spec, deadline)
   local scheme, message, code = check_scheme(spec.url)
   if not scheme then return nil, message, code end
   local key
-  key, message, code = native.origin(spec.url)
-  if not key then return nil, message, code end
-  local leave = enter(self, key, deadline)
-  if not leave then
-    return nil, "no connection was free in time", "ETIMEDOUT"
+  if self._per_host then
+    key, message, code = native.origin(spec.url)
+    if not key then return nil, message, code end
   end
-  local going <close> = exchange.new(self, spec, deadline, leave)
-  local ok
+  local going <close> = exchange.new(self, spec, deadline)
+  local function left() return math.max(deadline - sluice.time(), 0) end
+  local ok = self._places:enter(going, key, left)
+  if not ok then return nil, "no connection was free in time", "ETIMEDOUT" end
   ok, message, code = open(self) -- it may have been closed meanwhile
   if not ok then return nil, message, code end
   translate(spec, scheme)
@@ -139,16 +116,18 @@ end
 local SECRETS = { "authorization", "cookie", "proxy-authorization", "host" }
 
 local function drop_body(spec)
+  local fields = options.own_fields(spec)
   spec.body, spec.length = nil, nil
   for _, name in ipairs { "content-type", "content-length", "expect",
     "content-encoding", "content-language", "content-location" } do
-    spec.fields[name] = nil
+    fields[name] = nil
   end
 end
 
 local function drop_secrets(spec)
-  spec.auth, spec.user, spec.password = nil, nil, nil
-  for _, name in ipairs(SECRETS) do spec.fields[name] = nil end
+  local fields = options.own_fields(spec)
+  spec.auth, spec.user, spec.password = false, nil, nil
+  for _, name in ipairs(SECRETS) do fields[name] = nil end
 end
 
 -- Makes the request lead where the answer says; nil, message, code if it
@@ -208,6 +187,13 @@ local function check_type(value, wanted, n, name)
     value == nil and "no value" or got))
 end
 
+-- A method called with a dot.
+local function check_self(value, name)
+  if getmetatable(value) == Client then return end
+  error(("bad argument #1 to '%s' (%s expected, got %s)"):format(name,
+    Client.__name, value == nil and "no value" or type(value)), 3)
+end
+
 local function prepare(self, given, n, name)
   local spec, wrong = options.request(given, self._shared)
   if not spec then argument_error(n, name, wrong) end
@@ -226,6 +212,7 @@ end
 -- @return a response; or nil, message, code
 -- Waits.
 function Client:request(given)
+  check_self(self, "request")
   check_type(given, "table", 1, "request")
   local spec = prepare(self, given, 1, "request")
   checkpoint "request"
@@ -238,6 +225,7 @@ end
 -- @return as of request
 -- Waits.
 function Client:get(to, given)
+  check_self(self, "get")
   check_type(to, "string", 1, "get")
   if given ~= nil then check_type(given, "table", 2, "get") end
   local spec =
@@ -253,6 +241,7 @@ end
 -- @return as of request
 -- Waits.
 function Client:post(to, body, given)
+  check_self(self, "post")
   check_type(to, "string", 1, "post")
   if given ~= nil then check_type(given, "table", 3, "post") end
   local fields = { url = to, method = "POST", body = body }
@@ -264,6 +253,7 @@ end
 --- Ends the client's requests and connections.
 -- Does not wait.
 function Client:close()
+  check_self(self, "close")
   self._closed = true
   if self._multi then self._multi:close() end
 end
@@ -273,11 +263,11 @@ Client.__close = Client.close
 local function new(given)
   local shared, wrong = options.client(given)
   if not shared then return nil, wrong end
-  local most = shared.max_connections or MAX_CONNECTIONS
   return setmetatable({
-    _shared = shared, _cookies = shared.cookies, _most = most,
-    _gate = sluice.BoundedSemaphore(most), _hosts = {},
-    _per_host = shared.max_per_host,
+    _shared = shared, _cookies = given.cookies or false,
+    _per_host = given.max_per_host,
+    _places = places.new(given.max_connections or MAX_CONNECTIONS,
+      given.max_per_host),
   }, Client)
 end
 

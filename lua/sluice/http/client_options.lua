@@ -14,8 +14,8 @@ local options = {}
 
 local USER_AGENT = "sluice/0.1"
 
---- What is taken where neither the request nor its client says otherwise.
-options.defaults = {
+-- What is taken where neither the request nor its client says otherwise.
+local defaults = {
   timeout = 300,
   connect_timeout = 10,
   idle_timeout = 60,
@@ -53,6 +53,11 @@ local function is_text(value)
     "a string without zeros"
 end
 
+local function is_path(value)
+  return value ~= "" and (is_text(value)),
+    "a string that is not empty, without zeros"
+end
+
 local function is_table(value)
   return type(value) == "table", "a table"
 end
@@ -73,9 +78,11 @@ local function is_proxy(value)
     "a URL or a boolean"
 end
 
+-- A colon ends the user's name (RFC 7617).
 local function is_auth(value)
   return type(value) == "table" and (is_text(value[1]))
-    and (is_text(value[2])), "a list of user and password"
+    and (is_text(value[2])) and not value[1]:find(":", 1, true),
+    "a list of user, without a colon, and password"
 end
 
 local function is_version(value)
@@ -87,7 +94,7 @@ local SHARED = {
   headers = is_table, timeout = is_seconds, connect_timeout = is_seconds,
   idle_timeout = is_seconds, max_redirects = is_count, max_body = is_limit,
   verify = is_boolean, ca_file = is_text, cert_file = is_text,
-  key_file = is_text, proxy = is_proxy, auth = is_auth, unix = is_text,
+  key_file = is_text, proxy = is_proxy, auth = is_auth, unix = is_path,
   http_version = is_version, decompress = is_boolean,
 }
 
@@ -159,8 +166,8 @@ local function add_lines(lines, field)
   end
 end
 
---- The lines of all headers, sorted, and without those that libcurl adds.
-function options.lines(fields)
+-- The lines of all headers, sorted, and without those that libcurl adds.
+local function lines_of(fields)
   local lines, names = {}, {}
   for name in pairs(fields) do
     if not FRAMING[name] then names[#names + 1] = name end
@@ -183,6 +190,8 @@ local function escape(text)
   end))
 end
 
+local SIMPLE = { string = true, number = true, boolean = true }
+
 -- The pairs of a form or a query, in the order of their names.
 local function encode_pairs(given, what)
   local names, parts = {}, {}
@@ -197,6 +206,9 @@ local function encode_pairs(given, what)
     local values = given[name]
     if type(values) ~= "table" then values = { values } end
     for _, value in ipairs(values) do
+      if not SIMPLE[type(value)] then
+        return nil, ("'%s' in '%s' is a %s"):format(name, what, type(value))
+      end
       parts[#parts + 1] = escape(name) .. "=" .. escape(value)
     end
   end
@@ -206,7 +218,7 @@ end
 local function encode_json(value)
   local ok, text = pcall(json.encode, value)
   if ok then return text, "application/json" end
-  return nil, "no JSON: " .. tostring(text)
+  return nil, "no JSON: " .. tostring(text):gsub("^[^:]+:%d+: ", "")
 end
 
 -- The body of a request: a string, a function or nil, and its type; or nil,
@@ -257,27 +269,34 @@ local function add_query(url, query)
     .. fragment
 end
 
+-- What the request says goes before what its client does.
 local function copy_shared(spec, given, client)
-  local defaults = options.defaults
-  for key in pairs(SHARED) do
-    local value = given[key]
-    if value == nil then value = client[key] end
-    if value == nil then value = defaults[key] end
-    spec[key] = value
+  for key, value in pairs(given) do
+    if SHARED[key] then spec[key] = value end
   end
-  if spec.stream then
-    if given.max_body == nil then spec.max_body = math.huge end
-    if given.timeout == nil then spec.timeout = math.huge end
+  if not spec.stream then return end
+  for _, key in ipairs { "max_body", "timeout" } do
+    spec[key] = given[key] or rawget(client.own, key) or math.huge
   end
 end
 
-local function join_headers(spec, given, client)
+--- The request's own headers, which may be changed.
+function options.own_fields(spec)
+  if spec.fields then return spec.fields end
+  local own = {}
+  for name, field in pairs(spec.client_fields) do own[name] = field end
+  spec.fields = own
+  return own
+end
+
+-- Most requests have no headers of their own.
+local function join_headers(spec, given)
+  if not given.headers then return true end
   local fields, wrong = read_headers(given.headers)
   if not fields then return nil, wrong end
-  for name, field in pairs(client.fields or {}) do
-    fields[name] = fields[name] or field
+  for name, field in pairs(fields) do
+    options.own_fields(spec)[name] = field
   end
-  spec.fields = fields
   return true
 end
 
@@ -285,12 +304,13 @@ local function read_body(spec, given)
   local body, kind = encode_body(given)
   if body == nil and kind then return nil, kind end
   spec.body = body
-  if body and not spec.fields["content-type"] then
+  if body and not options.own_fields(spec)["content-type"] then
     spec.fields["content-type"] = { "Content-Type", kind }
   end
   spec.method = (given.method or (body and "POST" or "GET")):upper()
   if spec.method == "CONNECT" then return nil, "'method' is CONNECT" end
   if body and spec.method == "HEAD" then return nil, "HEAD has no body" end
+  if not spec.fields then return true end
   return read_length(spec)
 end
 
@@ -302,16 +322,34 @@ function options.request(given, client)
   local ok, wrong = check_fields(given, REQUEST)
   if not ok then return nil, wrong end
   if not given.url then return nil, "'url' is missing" end
-  local spec = { url = given.url, stream = given.stream or false }
+  local spec = setmetatable({
+    url = given.url, stream = given.stream or false,
+  }, client.meta)
   if given.query then
     spec.url, wrong = add_query(given.url, given.query)
     if not spec.url then return nil, wrong end
   end
   copy_shared(spec, given, client)
-  ok, wrong = join_headers(spec, given, client)
+  ok, wrong = join_headers(spec, given)
   if ok then ok, wrong = read_body(spec, given) end
   if not ok then return nil, wrong end
   return spec
+end
+
+--- The lines of the request's headers.
+function options.headers(spec)
+  local fields = spec.fields
+  return fields and lines_of(fields) or spec.client_lines
+end
+
+-- What a client's requests inherit.
+local function shared_of(given, fields)
+  local own = setmetatable({}, { __index = defaults })
+  for key, value in pairs(given) do
+    if SHARED[key] then own[key] = value end
+  end
+  own.client_fields, own.client_lines = fields, lines_of(fields)
+  return own
 end
 
 --- What a client has for all its requests.
@@ -319,11 +357,14 @@ end
 function options.client(given)
   local ok, wrong = check_fields(given, CLIENT)
   if not ok then return nil, wrong end
-  local own = {}
-  for key, value in pairs(given) do own[key] = value end
-  own.fields, wrong = read_headers(given.headers)
-  if not own.fields then return nil, wrong end
-  return own
+  local fields
+  fields, wrong = read_headers(given.headers)
+  if not fields then return nil, wrong end
+  if fields["content-length"] or fields["transfer-encoding"] then
+    return nil, "'headers' cannot have what frames a body"
+  end
+  local own = shared_of(given, fields)
+  return { own = own, meta = { __index = own } }
 end
 
 return options

@@ -61,7 +61,10 @@ local function check_length(self, piece)
   end
 end
 
+-- A function that gives nothing again and again never waits for the network:
+-- then it waits here, for its time and for all others.
 local function feed(self)
+  if sluice.time() >= self.deadline then return too_late(self) end
   local done, piece = next_piece(self)
   if not done then return too_late(self) end
   if piece ~= nil and type(piece) ~= "string" then
@@ -69,7 +72,11 @@ local function feed(self)
       :format(type(piece)), 0)
   end
   check_length(self, piece)
-  if piece ~= "" then self.transfer:send(piece) end
+  if piece == "" then
+    sluice.sleep(0)
+  else
+    self.transfer:send(piece)
+  end
   return true
 end
 
@@ -91,11 +98,16 @@ end
 
 -- -- what the client and the response call --
 
---- Makes one that has a place among the client's connections, which
--- `leave` gives back.
-function exchange.new(client, spec, deadline, leave)
+-- Whether a task is reading: until the end of the block that marked it.
+local Reading = {}
+function Reading:__close() self.busy = false end
+
+--- Makes one, which gives back its places when it is closed.
+function exchange.new(client, spec, deadline)
   return setmetatable({
-    client = client, spec = spec, deadline = deadline, leave = leave,
+    client = client, spec = spec, deadline = deadline, transfer = false,
+    ended = false, placed = false, gate = nil, host = nil,
+    reading = spec.stream and setmetatable({ busy = false }, Reading),
   }, Exchange)
 end
 
@@ -122,10 +134,16 @@ function Exchange:body()
   return self.transfer:take() or ""
 end
 
---- The next piece of the body of an answer that streams.
+--- Whether a task is reading.
+function Exchange:is_read() return self.reading.busy end
+
+--- The next piece of the body of an answer that streams. No task is
+-- reading.
 -- Waits.
 function Exchange:read(n)
   if self.ended then return nil, table.unpack(self.ended) end
+  local reading <close> = self.reading
+  reading.busy = true
   local state, message, code = advance(self, true)
   if state == "body" then return self.transfer:take(n) end
   if state and not self.ended then -- else somebody has closed it
@@ -137,13 +155,13 @@ function Exchange:read(n)
   return nil, table.unpack(self.ended)
 end
 
---- Ends it, once.
+local CLOSED = { "the response is closed", "EBADF" }
+
+--- Ends it, once. Allocates nothing, so that it cannot fail.
 function Exchange:close()
-  local leave = self.leave
-  self.ended = self.ended or { "the response is closed", "EBADF" }
-  self.leave = nil
+  self.ended = self.ended or CLOSED
   if self.transfer then self.transfer:close() end
-  if leave then leave() end
+  self.client._places:leave(self)
 end
 
 -- An exchange that outlives the block that began it. That the collector
@@ -154,7 +172,7 @@ local Kept = {
 
 --- From now on it is closed by hand, or when it is collected.
 function Exchange:keep()
-  return setmetatable(self, Kept)
+  setmetatable(self, Kept)
 end
 
 Exchange.__close = Exchange.close

@@ -8,6 +8,7 @@
 -- Internal to sluice.http. Fields that begin with `_` are its own.
 
 local core = require "sluice.core.http"
+local form = require "sluice.http.form"
 local fields = require "sluice.http.fields"
 local json = require "sluice.http.json"
 
@@ -59,7 +60,7 @@ end
 
 --- request.peer: the client's address; "unix" at a Unix socket.
 function lazy.peer(request)
-  local host, port = request._stream:peername()
+  local host, port = request._visit.stream:peername()
   if host and not port then return "unix" end
   return host
 end
@@ -71,11 +72,11 @@ local function connection(request)
 end
 
 --- The whole body.
--- @return a string; or nil, reason ("timeout", "eof", what is wrong with it);
--- the client is then answered as fits, whatever the handler returns
+-- @return a string; or nil, reason ("timeout", "cut off", what is wrong with
+-- it); the client is then answered as fits, whatever the handler returns
 -- Waits.
 function methods.text(request)
-  local text = request._text
+  local text = rawget(request, "_text") -- not through `index`
   if text then return text end
   local message
   text, message = connection(request):body()
@@ -93,19 +94,92 @@ function methods.json(request)
   return json.decode(text)
 end
 
---- The fields of a form (application/x-www-form-urlencoded).
--- @return a table of names and values, of equal names the first; or nil,
--- message
--- Waits.
-function methods.form(request)
-  local kind = request.headers["content-type"] or ""
-  kind = kind:match("^[^;]*"):lower():match("^%s*(.-)%s*$")
-  if kind ~= "application/x-www-form-urlencoded" then
-    return nil, "the body is not a form"
+-- -- forms --
+
+local FORM_OPTIONS = {
+  max_body = "number", max_memory = "number", max_parts = "number",
+  directory = "string",
+}
+
+local function check_form_options(options)
+  local function fail(message)
+    error("bad argument #1 to 'form' (" .. message .. ")", 4)
   end
+  if options == nil then return {} end
+  if type(options) ~= "table" then
+    fail("table expected, got " .. type(options))
+  end
+  for key, value in pairs(options) do
+    local kind = FORM_OPTIONS[key]
+    if not kind then
+      fail(("unknown option '%s'"):format(tostring(key)))
+    elseif type(value) ~= kind then
+      fail(("'%s' must be a %s"):format(key, kind))
+    elseif kind == "number" and (value < 0 or value ~= value) then
+      fail(("'%s' must not be negative"):format(key))
+    end
+  end
+  return options
+end
+
+-- A function that returns the pieces of the body.
+local function pieces_of(request)
+  local text = rawget(request, "_text")
+  if not text then
+    local conn = connection(request)
+    return function() return conn:read() end
+  end
+  return function()
+    local piece = text
+    text = nil
+    if piece and piece ~= "" then return piece end
+    return nil, "eof"
+  end
+end
+
+local function read_parts(request, kind, options)
+  local visit = request._visit
+  visit.files = visit.files or {}
+  return form.parts(kind, pieces_of(request), visit.files, options)
+end
+
+local function read_pairs(request)
   local text, message = methods.text(request)
   if not text then return nil, message end
   return fields.new(core.pairs(text))
+end
+
+local function read_form(request, options)
+  local header = request.headers["content-type"] or ""
+  local kind = header:match("^[ \t]*([^; \t]*)"):lower()
+  if options.max_body and not rawget(request, "_text") then
+    connection(request):limit(options.max_body)
+  end
+  if kind == "application/x-www-form-urlencoded" then
+    return read_pairs(request)
+  elseif kind == "multipart/form-data" then
+    return read_parts(request, header, options)
+  end
+  return nil, "the body is not a form"
+end
+
+--- The body as a form (application/x-www-form-urlencoded or
+-- multipart/form-data). Asked again, it returns the same.
+-- @param[opt] options `max_body`: bytes, when less than the application's or
+-- the route's; and of a form in parts `max_memory` (1048576): bytes of it in
+-- memory, beyond which files go to disk; `max_parts` (1000); `directory` of
+-- those files
+-- @return a table of names and values, strings or files, of equal names the
+-- first; or nil, message
+-- Waits.
+function methods.form(request, options)
+  options = check_form_options(options)
+  local known = rawget(request, "_form")
+  if not known then
+    known = table.pack(read_form(request, options))
+    request._form = known
+  end
+  return table.unpack(known, 1, known.n)
 end
 
 --- The next piece of the body: the client is read as fast as this is called.

@@ -11,6 +11,8 @@ local json = require "sluice.http.json"
 
 local response = {}
 
+local LONGEST = 1048576 -- bytes of a line that streams
+
 local Response = { __name = "sluice.http.Response" }
 Response.__index = Response
 
@@ -66,6 +68,14 @@ local function read_whole(self, n)
   return piece
 end
 
+-- Called by a function that is called by the script, at whose line it raises.
+local function check_free(self)
+  local going = self._exchange
+  if going and going:is_read() then
+    error("another task is waiting for this HTTP response", 3)
+  end
+end
+
 --- The next piece of the body. The server is read only as fast as this is
 -- called.
 -- @param[opt] n at most so many bytes
@@ -75,6 +85,7 @@ function Response:read(n)
   if n ~= nil and (math.type(n) ~= "integer" or n < 1) then
     error("bad argument #1 to 'read' (a positive integer expected)", 2)
   end
+  check_free(self)
   if self._exchange then return self._exchange:read(n) end
   return read_whole(self, n)
 end
@@ -92,10 +103,7 @@ local function read_rest(exchange)
   end
 end
 
---- The whole body, or what is left of one that streams.
--- @return a string; nil, message, code
--- Waits, if it streams.
-function Response:text()
+local function whole_text(self)
   if self.body then return self.body end
   local text, message, code = read_rest(self._exchange)
   if not text then return nil, message, code end
@@ -103,39 +111,62 @@ function Response:text()
   return text
 end
 
+--- The whole body, or what is left of one that streams.
+-- @return a string; nil, message, code
+-- Waits, if it streams.
+function Response:text()
+  check_free(self)
+  return whole_text(self)
+end
+
 --- The body, decoded from JSON.
 -- @return a value (`null` is cjson.null); nil, message; nil, message, code
 -- Waits, if it streams.
 function Response:json()
-  local text, message, code = self:text()
+  check_free(self)
+  local text, message, code = whole_text(self)
   if not text then return nil, message, code end
   return json.decode(text)
 end
 
--- The next line of what is left over and what comes; nil at the end. Raises
--- what goes wrong.
-local function next_line(self, rest)
-  while not rest.text:find("\n", 1, true) do
-    local piece, reason, code = self:read()
-    if not piece then
-      if code then error(reason, 0) end
-      local last = rest.text
-      rest.text = ""
-      return last ~= "" and last or nil
-    end
-    rest.text = rest.text .. piece
+-- Appends the next piece to what is left of the ones before. False at the
+-- end; raises what goes wrong.
+local function refill(self, rest)
+  local left = rest.text:sub(rest.at)
+  if #left > LONGEST and self._exchange then
+    error(("a line is longer than %d bytes"):format(LONGEST), 0)
   end
-  local line, after = rest.text:match "^(.-)\r?\n()"
-  rest.text = rest.text:sub(after)
-  return line
+  local piece, reason, code = self:read()
+  if code then error(reason, 0) end
+  rest.text, rest.at = left .. (piece or ""), 1
+  return piece ~= nil
+end
+
+-- The next line; nil at the end.
+local function next_line(self, rest)
+  while true do
+    local lf = rest.text:find("\n", rest.at, true)
+    if lf then
+      local line = rest.text:sub(rest.at, lf - 1)
+      rest.at = lf + 1
+      return line:sub(-1) == "\r" and line:sub(1, -2) or line
+    end
+    if not refill(self, rest) then break end
+  end
+  local last = rest.text
+  rest.text = ""
+  return last ~= "" and last or nil
 end
 
 --- An iterator over the lines of the body, without their ends. Raises what
 -- goes wrong.
 -- Waits, if it streams, in each step.
 function Response:lines()
-  local rest = { text = "" }
-  return function() return next_line(self, rest) end
+  local rest = { text = "", at = 1 }
+  return function()
+    check_free(self)
+    return next_line(self, rest)
+  end
 end
 
 --- Ends one that streams: what is left of its body is not received.

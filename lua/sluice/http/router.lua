@@ -16,8 +16,11 @@ local function new_node()
   return { literals = {}, param = nil, methods = nil, rest = nil }
 end
 
-local function new()
-  return setmetatable({ root = new_node(), exact = {} }, Router)
+-- `max_body`: of the routes that do not say otherwise.
+local function new(max_body)
+  return setmetatable({
+    root = new_node(), exact = {}, max_body = max_body,
+  }, Router)
 end
 
 -- Cuts "/a/{b}" into { "a", "{b}" }.
@@ -65,14 +68,19 @@ local function reach(router, path, level)
   return node.methods, names
 end
 
--- Adds a route; what is wrong is raised `level` calls above.
-function Router:add(method, path, handler, level)
+-- Adds a route; what is wrong is raised `level` calls above. `options` go with
+-- it; the longest body that one of them allows is noted, and that there is
+-- one that is longer than usual.
+function Router:add(method, path, handler, level, options)
   local methods, names = reach(self, path, level + 1)
   if methods[method] then
     error(("there is a route for %s %s already"):format(method, path),
       level + 1)
   end
-  methods[method] = { handler = handler, names = names }
+  methods[method] = { handler = handler, names = names, options = options }
+  if options and (options.max_body or 0) > self.max_body then
+    self.max_body, self.raised = options.max_body, true
+  end
   if #names == 0 then self.exact[path] = methods end
 end
 
@@ -138,19 +146,19 @@ local function list_methods(allowed)
 end
 
 -- Looks a request up. `encoded` is the path as it was sent, if that is not
--- `path`. Returns the handler and the parameters; or nil and, if the path
--- has other methods, what Allow says.
+-- `path`. Returns the handler, the parameters and the route's options; or nil
+-- and, if the path has other methods, what Allow says.
 function Router:find(method, path, encoded)
   local methods = not encoded and self.exact[path]
-  local route = methods and route_of(methods, method)
-  if route then return route.handler, nil end
+  local route = methods and (methods[method] or route_of(methods, method))
+  if route then return route.handler, nil, route.options end
   local values, allowed = {}, {}
   local segments = decoded_segments(path, encoded)
   route = search(self.root, segments, 1, values, method, allowed)
   if not route then return nil, list_methods(allowed) end
   local params = {}
   for i, name in ipairs(route.names) do params[name] = values[i] end
-  return route.handler, params
+  return route.handler, params, route.options
 end
 
 return { new = new }

@@ -14,6 +14,7 @@ local net = require "sluice.net"
 local tls = require "sluice.net.tls"
 local answer = require "sluice.http.answer"
 local Request = require "sluice.http.request"
+local form = require "sluice.http.form"
 local access_log = require "sluice.http.access_log"
 local checkpoint = require("sluice.core").checkpoint
 
@@ -30,26 +31,36 @@ end
 
 -- -- a connection --
 
+-- The files on disk of the request that has ended.
+local function drop_files(visit)
+  form.remove(visit.files)
+  visit.files = nil
+end
+
 -- Answers requests until the connection is over, or rests. `visit.request` is
 -- the one in work, for whoever catches an error.
 local function serve_requests(server, conn, visit)
-  local dispatch, log, stream = server.dispatch, server.log, visit.stream
-  local send = answer.send
+  local dispatch, log = server.dispatch, server.log
+  local send, next_request = answer.send, conn.next
   while true do
-    local method, path, head, query, encoded = conn:next()
+    local method, path, head, query, encoded = next_request(conn)
     if method then
       local request = setmetatable({
         method = method, path = path, _head = head, _query = query,
-        _conn = conn, _stream = stream,
+        _conn = conn, _visit = visit,
       }, Request)
       visit.request = request
-      local began = log and sluice.time()
-      visit.began = began
+      local began
+      if log then
+        began = sluice.time()
+        visit.began = began
+      end
       local status, bytes = send(conn, dispatch(request, encoded))
       request._conn = nil
+      if visit.files then drop_files(visit) end
       if log then log(visit, request, status, bytes, began) end
     elseif method == nil then
-      if path and log then log(visit, nil, path) end
+      if path and log then log(visit, nil, path, 0, nil, head) end
       return
     elseif conn:rest() then
       visit.rests = true
@@ -85,9 +96,10 @@ local function recover(server, conn, visit, err)
     sluice.sleep(0) -- a cancellation of our own is raised again
   end
   log_error(("error in %s %s: %s"):format(
-    request and request.method or "?", request and request.path or "?",
-    tostring(err)))
+    request and request.method or "?",
+    request and access_log.clean(request.path) or "?", tostring(err)))
   if request then request._conn = nil end
+  if visit.files then drop_files(visit) end
   if conn:state() ~= "asked" then return false end
   local status = answer.send_status(conn, 500, "Internal Server Error")
   if server.log then server.log(visit, request, status) end
@@ -100,6 +112,7 @@ local Visit = {}
 function Visit.__close(visit)
   local server, conn = visit.server, visit.conn
   server.tasks[conn] = nil
+  if visit.files then drop_files(visit) end
   if visit.rests then return end
   conn:close()
   server.count = server.count - 1
@@ -111,6 +124,7 @@ local function serve_connection(server, conn)
   local visit <close> = setmetatable({
     server = server, conn = conn, stream = conn:stream(),
   }, Visit)
+  if server.log then visit.peer = access_log.peer(visit.stream) end
   server.tasks[conn] = sluice.current_task()
   if server.stopping then conn:stop() end
   repeat
@@ -141,6 +155,7 @@ local function listen(server, options)
     max_connections = server.app.limits.max_connections,
     keep_open = true, -- a connection that rests outlives its task
     tls = tls.with_alpn(options.tls, { "http/1.1" }),
+    handshakes = server.handshakes,
   }
   if options.unix then
     return net.serve_unix(on_connection, options.unix, settings)
@@ -157,22 +172,29 @@ local function run_hooks(app, hooks)
   end
 end
 
+-- The limits of the connections: of bodies the longest that a route allows.
+local function limits_of(app)
+  local limits = { max_body = app.router.max_body }
+  return setmetatable(limits, { __index = app.limits })
+end
+
 -- Starts an application that answers by `dispatch`: the hooks of its start,
 -- then the socket. Returns a server; or nil, message, code.
 local function start(app, dispatch, options)
   local server = setmetatable({
     app = app,
-    settings = core.Settings(app.limits),
     dispatch = dispatch,
     log = access_log.writer(options.access_log),
     grace = options.grace or 10,
     tasks = {}, -- of the connections that one serves
+    handshakes = setmetatable({}, { __mode = "k" }), -- streams that are at it
     count = 0, -- of connections, also those that rest
     empty = sluice.Event(),
     ended = sluice.Event(),
   }, Server)
   server.empty:set()
   for _, hook in ipairs(app.hooks.startup) do hook(app) end
+  server.settings = core.Settings(limits_of(app))
   local socket, message, code = listen(server, options)
   if socket then
     server.socket = socket
@@ -210,6 +232,7 @@ function Server:stop()
   run_hooks(self.app, self.app.hooks.shutdown)
   self.empty:wait(math.max(0, due - sluice.time()))
   if self.count > 0 then abandon(self) end
+  for stream in pairs(self.handshakes) do stream:close() end
   -- The last bytes of answers are on their way; their sockets linger.
   self.socket:wait_closed(math.max(0, math.min(2, due - sluice.time())))
   self.settings:close()

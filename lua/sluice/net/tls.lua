@@ -124,19 +124,37 @@ local function load_context(options, server)
   return openssl.context(all)
 end
 
+local function check_context(value, method)
+  if is_context(value) then return end
+  error(("bad argument #1 to '%s' (%s expected, got %s)"):format(method,
+    Context.__name, type(value)), 3)
+end
+
+-- The sides that have read the files; before the first use, the one that the
+-- options are likely for.
+local function sides_of(context)
+  local server, client = context.server ~= nil, context.client ~= nil
+  if server or client then return server, client end
+  return context.options.cert ~= nil, context.options.cert == nil
+end
+
 --- Reads the files again; connections made from now on use what is there.
--- If they cannot be used, the context stays as it was.
+-- If they cannot be used, the context stays as it was, on both sides.
 -- @return true; or nil, message, code
 -- Never waits, but reads files.
 function Context:reload()
-  for _, server in ipairs { true, false } do
-    local key = server and "server" or "client"
-    if self[key] then
-      local context, message, code = load_context(self.options, server)
-      if not context then return nil, message, code end
-      self[key] = context
-    end
+  check_context(self, "reload")
+  local serves, connects = sides_of(self)
+  local server, client, message, code
+  if serves then
+    server, message, code = load_context(self.options, true)
+    if not server then return nil, message, code end
   end
+  if connects then
+    client, message, code = load_context(self.options, false)
+    if not client then return nil, message, code end
+  end
+  self.server, self.client = server, client
   return true
 end
 
@@ -196,7 +214,20 @@ end
 -- A name as certificates have it: without the root's dot, or the zone of an
 -- address.
 local function host_name(host)
-  return (host:gsub("%%.*$", ""):gsub("%.$", ""))
+  local bare = host:gsub("%%.*$", ""):gsub("%.$", "")
+  return bare ~= "" and bare or host -- never nobody's: that is everybody's
+end
+
+-- Shakes hands. A stream whose task must end before it begins to is closed
+-- here: nobody else knows of it.
+local function secure(stream, openssl, expected)
+  local function shake()
+    return core.secure(stream, openssl:session(expected))
+  end
+  local ok, done, message, code = pcall(shake)
+  if ok then return done and stream, message, code end
+  stream:close()
+  error(done, 0)
 end
 
 --- What connects as `connect` does and then shakes hands; without TLS,
@@ -215,10 +246,7 @@ function tls.connector(connect, value, host)
   return function(...)
     local stream, why, name_of_why = connect(...)
     if not stream then return nil, why, name_of_why end
-    local done
-    done, why, name_of_why = core.secure(stream, openssl:session(expected))
-    if not done then return nil, why, name_of_why end
-    return stream
+    return secure(stream, openssl, expected)
   end
 end
 
@@ -246,19 +274,23 @@ end
 --- What a server runs for each connection: the handshake, then `handler`. A
 -- connection whose handshake fails is closed, and told to `on_error` alone.
 -- Without TLS, `handler` itself.
+-- @param[opt] handshakes a table with weak keys: the streams that are at it
 -- @return a function; or nil, message, code
-function tls.handler(handler, value)
+function tls.handler(handler, value, handshakes)
   if not value then return handler end
   local context = context_of(value)
   local options = context.options
   local openssl, message, code = openssl_of(context, "server")
   if not openssl then return nil, message, code end
   local timeout = options.handshake_timeout or HANDSHAKE
+  handshakes = handshakes or setmetatable({}, { __mode = "k" })
   return function(stream)
     local host, port
     if options.on_error then host, port = stream:peername() end
+    handshakes[stream] = true
     local done, why, name_of_why =
       core.secure(stream, context.server:session(), timeout)
+    handshakes[stream] = nil
     if done then return handler(stream) end
     if options.on_error then options.on_error(why, name_of_why, host, port) end
   end

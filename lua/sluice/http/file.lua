@@ -1,0 +1,126 @@
+--- sluice.http.file: a file that a client has sent in a form.
+--
+-- The one idea: where its content is, in memory or on disk, is seen by nobody
+-- but who asks for `path`. One on disk lives as long as the request unless it
+-- is saved, which then costs no copy.
+--
+-- Internal to sluice.http.
+
+local sluice = require "sluice"
+local core = require "sluice.core.http"
+local checkpoint = require("sluice.core").checkpoint
+
+local File = {}
+File.__index = File
+File.__name = "sluice.http.File"
+
+-- Makes the file of a part: its content is a string, or in a spool.
+local function new(part, content, spool)
+  return setmetatable({
+    filename = part.filename, content_type = part.type, size = part.size,
+    path = spool and spool:path() or nil,
+    _content = content, _spool = spool, _at = 0,
+  }, File)
+end
+
+-- Its content is in a spool from now on.
+local function move(file, spool)
+  file._content, file._spool, file.path = nil, spool, spool:path()
+end
+
+local function read(file, at, n)
+  if file._content then return file._content:sub(at + 1, at + n) end
+  local ok, data, message, code =
+    pcall(file._spool.read, file._spool, at, n)
+  if not ok then error("the request has ended, its files are gone", 3) end
+  return data, message, code
+end
+
+--- The whole content. Never waits for the client: it was read with the form.
+-- @return a string; or nil, message, code
+function File:text()
+  local data, message, code = read(self, 0, self.size)
+  return data, message, code
+end
+
+--- The next piece of the content.
+-- @param[opt] n at most so many bytes (65536)
+-- @return a string; nil, "eof" after the last; nil, message, code
+function File:read(n)
+  if n == nil then n = 65536 end
+  if math.type(n) ~= "integer" or n < 1 then
+    error("bad argument #1 to 'read' (a positive integer expected)", 2)
+  end
+  local data, message, code = read(self, self._at, n)
+  if data == "" then return nil, "eof" end
+  if not data then return nil, message, code end
+  self._at = self._at + #data
+  return data
+end
+
+local function write_file(path, content)
+  local file, _, number = io.open(path, "wb")
+  if not file then return core.system_error(number) end
+  local written
+  written, _, number = file:write(content)
+  local closed, _, close_number = file:close()
+  if written and closed then return true end
+  return core.system_error(number or close_number)
+end
+
+-- In a thread: returns nil, or the number of the error.
+local function copy_file(from, to)
+  local source, _, number = io.open(from, "rb")
+  if not source then return number end
+  local target
+  target, _, number = io.open(to, "wb")
+  if not target then return number end
+  local block
+  repeat
+    block, _, number = source:read(1048576)
+    if block then _, _, number = target:write(block) end
+  until not block or number
+  source:close()
+  local _, _, close_number = target:close()
+  number = number or close_number
+  if number then os.remove(to) end
+  return number
+end
+
+local function copy(from, to)
+  local number = sluice.to_thread(copy_file, from, to)
+  if number then return core.system_error(number) end
+  return true
+end
+
+--- Saves it as a file of the caller's, which replaces one that is there. What
+-- is on disk already is moved, if that is on the same file system.
+-- @param path where to
+-- @return true; or nil, message, code
+-- Waits if it must copy from one file system to another.
+function File:save(path)
+  if type(path) ~= "string" then
+    error(("bad argument #1 to 'save' (string expected, got %s)")
+      :format(type(path)), 2)
+  end
+  if path:find("\0", 1, true) then
+    error("bad argument #1 to 'save' (not a path)", 2)
+  end
+  checkpoint("save")
+  if self._content then return write_file(path, self._content) end
+  if self._saved then return copy(self.path, path) end
+  local ok, done, message, code = pcall(self._spool.move, self._spool, path)
+  if not ok then error("the request has ended, its files are gone", 2) end
+  if code == "EXDEV" then
+    done, message, code = copy(self.path, path)
+  elseif done then
+    self.path, self._saved = path, true
+  end
+  return done, message, code
+end
+
+function File:__tostring()
+  return ("sluice.http.File (%s, %d bytes)"):format(self.filename, self.size)
+end
+
+return { new = new, move = move }
