@@ -165,7 +165,7 @@ end
 function rounds.peers()
   for _, group in ipairs(rows.peers) do
     for _, peer in ipairs(group) do
-      if wanted(peer.title) then
+      if wanted(group.title .. peer.title) then
         progress "."
         add(peer.title, peer.title, peer.command, peer.n, peer.server)
       end
