@@ -51,22 +51,22 @@ engines.describe("a lease", function(it)
   end)
 
   it("is prolonged by touch", function(store)
-    local queue = store:queue("mail", { lease = 0.06 })
+    local queue = store:queue("mail", { lease = 0.3 })
     queue:put "a"
     local job = queue:reserve(0)
     local before = job.deadline
     assert.is_true(job:touch(5))
     assert.is_true(job.deadline > before + 4)
-    sluice.sleep(0.08)
+    sluice.sleep(0.4)
     assert.is_true(job:ack())
   end)
 
   it("is renewed while it is kept", function(store)
-    local queue = store:queue("mail", { lease = 0.1 })
+    local queue = store:queue("mail", { lease = 0.3 })
     queue:put "a"
     local job = queue:reserve(0)
     queue.engine:keep(queue.q, { job })
-    sluice.sleep(0.3)
+    sluice.sleep(0.6)
     assert.is_true(job:ack())
   end)
 
@@ -84,10 +84,10 @@ engines.describe("a lease", function(it)
   it("may be released with a delay", function(store)
     local queue, start = store:queue "mail", sluice.time()
     queue:put "a"
-    queue:reserve(0):release { delay = 0.05 }
+    queue:reserve(0):release { delay = 0.3 }
     assert.equal(1, queue:stats().delayed)
-    queue:reserve(1)
-    assert.is_true(sluice.time() - start >= 0.05)
+    queue:reserve(5)
+    assert.is_true(sluice.time() - start >= 0.3)
   end)
 
   it("ends with nack: the job is tried again, in its place", function(store)
@@ -99,13 +99,13 @@ engines.describe("a lease", function(it)
   end)
 
   it("waits for the backoff after nack", function(store)
-    local queue = store:queue("mail", { backoff = 0.05 })
+    local queue = store:queue("mail", { backoff = 0.3 })
     queue:put "a"
     local start = sluice.time()
     queue:reserve(0):nack()
     assert.equal(1, queue:stats().delayed)
-    queue:reserve(1)
-    assert.is_true(sluice.time() - start >= 0.05)
+    queue:reserve(5)
+    assert.is_true(sluice.time() - start >= 0.3)
   end)
 
   it("asks a function for the backoff", function(store)

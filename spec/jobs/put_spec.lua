@@ -105,7 +105,7 @@ engines.describe("unique", function(it)
 
   it("finds it while it is leased, delayed or dead", function(store)
     local queue = store:queue "mail"
-    local id = queue:put("a", { unique = "k", delay = 0.02 })
+    local id = queue:put("a", { unique = "k", delay = 0.2 })
     assert.same({ id, true }, { queue:put("b", { unique = "k" }) })
     local job = queue:reserve()
     assert.same({ id, true }, { queue:put("b", { unique = "k" }) })
@@ -127,10 +127,10 @@ engines.describe("unique", function(it)
   it("stays taken for unique_for, though the job is gone", function(store)
     local sluice = require "sluice"
     local queue = store:queue "mail"
-    local id = queue:put("a", { unique = "k", unique_for = 0.2 })
+    local id = queue:put("a", { unique = "k", unique_for = 0.5 })
     queue:reserve(0):ack()
     assert.same({ id, true }, { queue:put("b", { unique = "k" }) })
-    sluice.sleep(0.25)
+    sluice.sleep(0.6)
     assert.is_nil(select(2, queue:put("c", { unique = "k" })))
   end)
 

@@ -104,12 +104,12 @@ engines.describe("a worker", function(it)
   end)
 
   it("renews the leases of handlers that take long", function(store)
-    local queue = store:queue("mail", { lease = 0.1 })
+    local queue = store:queue("mail", { lease = 0.3 })
     queue:put "a"
     local runs = 0
     local worker = store:worker("mail", function()
       runs = runs + 1
-      sluice.sleep(0.3)
+      sluice.sleep(0.7)
     end, { concurrency = 2 })
     assert.is_true(queue:drain(5))
     worker:stop()
