@@ -45,7 +45,7 @@ describe("sqlite: opens", function()
   end)
 
   case("no directory", function()
-    fails("EACCES", "unable to open", "sqlite:/tmp")
+    fails("EISDIR", "unable to open", "sqlite:/tmp")
   end)
 
   case("an absolute path after two slashes", function(path)

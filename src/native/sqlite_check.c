@@ -53,7 +53,7 @@ static const char keys[] =
     " WHERE u.queue=job.queue AND u.key=job.key AND u.job=job.id)";
 
 static const char bodies[] =
-    "SELECT job.id,crc,CASE WHEN extra&2 THEN data ELSE body END"
+    "SELECT job.id,crc,format,CASE WHEN extra&2 THEN data ELSE body END"
     " FROM job LEFT JOIN body ON body.id=job.id AND extra&2";
 
 static void check_bodies(struct sl_engine *engine, struct sl_op *op) {
@@ -63,9 +63,9 @@ static void check_bodies(struct sl_engine *engine, struct sl_op *op) {
       SQLITE_OK)
     while (sqlite3_step(statement) == SQLITE_ROW) {
       int64_t id = sqlite3_column_int64(statement, 0);
-      struct sl_text body = {sqlite3_column_blob(statement, 2),
-                             (size_t)sqlite3_column_bytes(statement, 2)};
-      if (sl_lite_checksum(id, body) ==
+      struct sl_text body = {sqlite3_column_blob(statement, 3),
+                             (size_t)sqlite3_column_bytes(statement, 3)};
+      if (sl_lite_checksum(id, sqlite3_column_int(statement, 2), body) ==
           (uint32_t)sqlite3_column_int64(statement, 1))
         continue;
       snprintf(text, sizeof text, "the body of job %lld is damaged",

@@ -4,8 +4,10 @@
 #include "sqlite_db.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "sqlite_files.h"
 
@@ -22,7 +24,7 @@ enum {
 ** job: one row a job. due: READY: 0; DELAYED: when it is due; LEASED: its
 ** deadline; DEAD: when it died. ttl: when it ends, or NULL. extra: what is
 ** elsewhere (SL_EXTRA_*): its key, a body too large for the row, which would
-** be written anew by each change of the state. crc: of the body and the id.
+** be written anew by each change of the state. crc: of id, format and body.
 */
 static const char schema[] =
     "CREATE TABLE root(id INTEGER PRIMARY KEY CHECK(id=0),"
@@ -157,7 +159,7 @@ static const char *const texts[SL_NSTATEMENTS] = {
 
 /* -- errors -- */
 
-static const char *code_name(struct sl_lite_db *db, int code) {
+static const char *code_name(int code) {
   switch (code & 0xff) {
     case SQLITE_PERM:
     case SQLITE_AUTH: return "EACCES";
@@ -169,8 +171,7 @@ static const char *code_name(struct sl_lite_db *db, int code) {
     case SQLITE_ERROR: /* a table is missing */
     case SQLITE_CORRUPT: return "EILSEQ";
     case SQLITE_NOTADB: return "EFTYPE";
-    case SQLITE_CANTOPEN:
-      return sqlite3_system_errno(db->db) == ENOENT ? "ENOENT" : "EACCES";
+    case SQLITE_CANTOPEN: return "EACCES";
     default: return "EIO";
   }
 }
@@ -180,7 +181,7 @@ void sl_lite_db_fail(struct sl_lite_db *db, struct sl_engine_error *error) {
   const char *text = db->db != NULL && db->error == 0
                          ? sqlite3_errmsg(db->db)
                          : sqlite3_errstr(code);
-  snprintf(error->code, sizeof error->code, "%s", code_name(db, code));
+  snprintf(error->code, sizeof error->code, "%s", code_name(code));
   snprintf(error->message, sizeof error->message, "%s", text);
 }
 
@@ -286,13 +287,27 @@ static bool set_up(struct sl_lite_db *db, bool durable) {
                                   : "PRAGMA synchronous=NORMAL");
 }
 
+/* SQLite tells badly why a file cannot be opened. */
+static void fail_open(struct sl_lite_db *db, const char *path,
+                      struct sl_engine_error *error) {
+  int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+  if (fd < 0) {
+    sl_lite_fail_errno(error, "unable to open the file", errno);
+    return;
+  }
+  close(fd);
+  sl_lite_db_fail(db, error);
+}
+
 bool sl_lite_db_open(struct sl_lite_db *db, const char *path, bool durable,
                      struct sl_engine_error *error) {
   int flags =
       SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
   memset(db, 0, sizeof *db);
   sl_lite_note(db, sqlite3_open_v2(path, &db->db, flags, NULL));
-  if (db->error != 0 || !set_up(db, durable)) {
+  if ((db->error & 0xff) == SQLITE_CANTOPEN) {
+    fail_open(db, path, error);
+  } else if (db->error != 0 || !set_up(db, durable)) {
     sl_lite_db_fail(db, error);
   } else if (is_ours(db, error)) {
     if (!sqlite3_db_readonly(db->db, "main")) return true;

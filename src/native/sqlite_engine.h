@@ -167,6 +167,6 @@ void sl_lite_list_queues(struct sl_engine *engine, struct sl_op *op);
 void sl_lite_check(struct sl_engine *engine, struct sl_op *op);
 
 /* The checksum of a body. */
-uint32_t sl_lite_checksum(int64_t id, struct sl_text body);
+uint32_t sl_lite_checksum(int64_t id, int format, struct sl_text body);
 
 #endif

@@ -40,6 +40,7 @@ bool sl_lite_describe(struct sl_engine *engine, struct sl_op *op,
                      sqlite3_stmt *row, struct sl_job *to) {
   int extra = sqlite3_column_int(row, SL_COL_EXTRA);
   uint32_t crc = (uint32_t)sqlite3_column_int64(row, SL_COL_CRC);
+  int format = sqlite3_column_int(row, SL_COL_FORMAT);
   bool copied;
   memset(to, 0, sizeof *to);
   to->id = sqlite3_column_int64(row, SL_COL_ID);
@@ -52,13 +53,13 @@ bool sl_lite_describe(struct sl_engine *engine, struct sl_op *op,
   to->created_ns =
       sqlite3_column_int64(row, SL_COL_CREATED) + engine->skew_ns;
   to->lease_ns = sqlite3_column_int64(row, SL_COL_LEASE);
-  to->format = (uint8_t)sqlite3_column_int(row, SL_COL_FORMAT);
+  to->format = (uint8_t)format;
   copied = sl_lite_copy(op, row, SL_COL_KEY, &to->unique) &&
            sl_lite_copy(op, row, SL_COL_ERROR, &to->error) &&
            ((extra & SL_EXTRA_BODY)
                 ? copy_large_body(engine, op, to)
                 : sl_lite_copy(op, row, SL_COL_BODY, &to->body));
-  if (copied && sl_lite_checksum(to->id, to->body) != crc)
+  if (copied && sl_lite_checksum(to->id, format, to->body) != crc)
     to->body = no_text;
   return copied;
 }

@@ -14,8 +14,9 @@ enum {
 
 static const struct sl_text no_text = {NULL, 0};
 
-uint32_t sl_lite_checksum(int64_t id, struct sl_text body) {
-  uint32_t crc = sl_crc32c(0, &id, sizeof id);
+uint32_t sl_lite_checksum(int64_t id, int format, struct sl_text body) {
+  const int64_t whose[2] = {id, format};
+  uint32_t crc = sl_crc32c(0, whose, sizeof whose);
   return sl_crc32c(crc, body.data, body.len);
 }
 
@@ -135,7 +136,7 @@ static int bind_job(sqlite3_stmt *put, const struct sl_job *job) {
   sqlite3_bind_double(put, 4, job->priority);
   sqlite3_bind_int(put, 10, job->format);
   sqlite3_bind_int(put, 11, extra);
-  sqlite3_bind_int64(put, 12, sl_lite_checksum(job->id, job->body));
+  sqlite3_bind_int64(put, 12, sl_lite_checksum(job->id, job->format, job->body));
   bind_text(put, 13, job->unique);
   bind_text(put, 14, apart ? no_text : job->body);
   return extra;
