@@ -6,6 +6,7 @@
 --   start()   what must run before its first spec; finish() after the last
 --   clean()   after each spec: removes what url made
 --   virtual   its specs run on a virtual clock
+--   options   for jobs.open
 --   lasting   what was put is there when its place is opened again
 --
 -- A spec gets a store that is open; after it nothing may be left: no task, no
@@ -87,7 +88,7 @@ end
 
 --- Opens a store at a new place; it is closed with the variable.
 function engines.open(engine, opts)
-  return assert(jobs.open(engine.url(), opts))
+  return assert(jobs.open(engine.url(), opts or engine.options))
 end
 
 -- busted's `it` over an engine: fn(store).
