@@ -10,6 +10,7 @@
 -- What it returns otherwise is committed. Durations in are seconds from now;
 -- times out are seconds since 1970 on the engine's own clock.
 --
+-- A field `most_put`, if there is one, is the most entries of one put.
 -- `q` is what `queue` returned; a job is a table with `id` and `token`.
 
 local engine = {}

@@ -110,6 +110,11 @@ end
 -- Waits for the commit.
 function Queue:put_many(list)
   options.check_type(list, "table", 1, "put_many")
+  local most = self.engine.most_put
+  if most and #list > most then
+    options.bad(1, "put_many", ("%d jobs, at most %d are allowed"):format(
+      #list, most))
+  end
   local entries = {}
   for i, item in ipairs(list) do entries[i] = entry_of(self, item) end
   checkpoint("put_many")
