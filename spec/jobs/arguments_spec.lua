@@ -72,6 +72,12 @@ describe("a mistake", function()
       .. "'unique')", function() queue:put("a", { unique_for = 1 }) end)
   end)
 
+  case("in the length of a list is raised by put_many", function(queue)
+    queue.engine = { most_put = 2 } -- as that of Redis, which has a limit
+    errors.raises("bad argument #1 to 'put_many' (3 jobs, at most 2 are "
+      .. "allowed)", function() queue:put_many { "a", "b", "c" } end)
+  end)
+
   case("in a name is raised by queue", function(_, store)
     errors.raises_match("#1 to 'queue' %(1 to 128 bytes",
       function() store:queue "" end)
