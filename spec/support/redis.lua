@@ -38,13 +38,14 @@ local function await_answer(self)
   error("redis-server does not start: " .. self.directory)
 end
 
---- Starts the server, once more after a stop.
+--- Starts the server, once more after a stop. `env`, if it is set, has words
+-- for env.
 -- @param ... words for its command line
 function Server:start(...)
-  self.pid = sh(("cd %s && redis-server --port %d --bind 127.0.0.1 "
+  self.pid = sh(("cd %s && env %s redis-server --port %d --bind 127.0.0.1 "
     .. "--unixsocket %s/socket --dir %s %s >>log 2>&1 </dev/null & echo $!")
-    :format(self.directory, self.port, self.directory, self.directory,
-      table.concat({ ... }, " ")))
+    :format(self.directory, self.env or "", self.port, self.directory,
+      self.directory, table.concat({ ... }, " ")))
   await_answer(self)
 end
 

@@ -194,13 +194,15 @@ end
 
 --- Makes an image of what may be there now, beside `prefix`.
 -- @param names of all files that may be there: those that are not are removed
-function Disk:image(prefix, names, random)
+-- @param[opt] choose what is there of what was not synced: (pending, random)
+-- -> changes (one of many ways)
+function Disk:image(prefix, names, random, choose)
   for _, name in ipairs(names) do
     local file = self.files[name]
     os.remove(prefix .. name)
     if file and is_there(file, random) then
       write_all(prefix .. name, read_all(self:path(name)))
-      local choice = CHOICES[random(#CHOICES)]
+      local choice = choose or CHOICES[random(#CHOICES)]
       for _, op in ipairs(choice(file.pending, random)) do
         apply(prefix .. name, op)
       end

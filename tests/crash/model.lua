@@ -12,6 +12,7 @@ whatever happened to it then, the store is looked at and compared:
   kept ID      it was told that it is not
   got ID       it has reserved the job
 
+An ID has the queue's name before it: a Redis server numbers each queue's jobs.
 Every job that was promised is there, once, with its body, unless it was going
 to be taken out; none that was taken out returns; nothing is there that nobody
 put. A job's body follows from its tag, so that a wrong one is seen.
@@ -58,28 +59,26 @@ local events = {}
 function events:put(tag) self.jobs[tag] = self.jobs[tag] or {} end
 
 function events:has(tag, id)
-  id = tonumber(id)
-  if self.ids[id] then self:complain("id %d was given twice", id) end
+  if self.ids[id] then self:complain("id %s was given twice", id) end
   self.ids[id] = tag
   self.jobs[tag].id = id
 end
 
 events["not"] = function(self, tag) self.jobs[tag].refused = true end
 
-events["end"] = function(self, id) self.ended[tonumber(id)] = "perhaps" end
+events["end"] = function(self, id) self.ended[id] = "perhaps" end
 
 function events:ended(id)
-  id = tonumber(id)
   if self.ended[id] == "yes" then
-    self:complain("job %d was taken out twice", id)
+    self:complain("job %s was taken out twice", id)
   end
   self.ended[id] = "yes"
 end
 
-function events:kept(id) self.ended[tonumber(id)] = nil end
+function events:kept(id) self.ended[id] = nil end
 
 function events:got(id)
-  if self.ended[tonumber(id)] == "yes" then
+  if self.ended[id] == "yes" then
     self:complain("job %s was reserved after it was out", id)
   end
 end
@@ -105,20 +104,23 @@ end
 
 -- -- what is there --
 
+--- The job's id with the name of its queue.
+function model.id_of(job) return ("%s:%d"):format(job.queue.name, job.id) end
+
 local function look(self, seen, job)
-  local tag = tag_of(job.body)
+  local tag, id = tag_of(job.body), model.id_of(job)
   local known = tag and self.jobs[tag]
   if not known then
-    self:complain("job %d is nobody's: %s", job.id,
+    self:complain("job %s is nobody's: %s", id,
       tostring(job.body):sub(1, 60))
   elseif not same_body(job.body, model.body_of(tag)) then
-    self:complain("the body of job %d is not that of %s", job.id, tag)
-  elseif seen[tag] or known.refused or (known.id or job.id) ~= job.id then
-    self:complain("%s is there once more, as job %d", tag, job.id)
-  elseif self.ended[job.id] == "yes" then
-    self:complain("job %d returns", job.id)
+    self:complain("the body of job %s is not that of %s", id, tag)
+  elseif seen[tag] or known.refused or (known.id or id) ~= id then
+    self:complain("%s is there once more, as job %s", tag, id)
+  elseif self.ended[id] == "yes" then
+    self:complain("job %s returns", id)
   end
-  if tag then seen[tag] = job.id end
+  if tag then seen[tag] = id end
 end
 
 local function count(self, queue, found)
@@ -154,7 +156,7 @@ end
 local function look_for_lost(self, seen)
   for tag, job in pairs(self.jobs) do
     if job.id and not seen[tag] and not self.ended[job.id] then
-      self:complain("%s, job %d, is lost", tag, job.id)
+      self:complain("%s, job %s, is lost", tag, job.id)
     end
   end
 end

@@ -6,7 +6,7 @@
 ** process there; and it can take a protection of the store away, for the
 ** controls, which must fail. What it does is said in the environment:
 **
-**   CRASH_FILES=PREFIX  absolute; nothing is touched without it
+**   CRASH_FILES=PREFIX  as the paths are opened; nothing is touched without
 **   CRASH_TRACE=FILE    each change is appended to it (trace.c)
 **   CRASH_FAULT=KIND:N[+]:WHAT   at the N-th call of a kind (+: and after it)
 **       KIND  write, sync; any of both; dir: a sync of the directory; lock:

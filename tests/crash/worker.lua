@@ -69,9 +69,9 @@ end
 local NOTHING = { unavailable = true, disk_full = true, full = true }
 
 -- What is not promised may have happened, or not. `found`: or the reason.
-local function settled(tag, id, found)
+local function settled(queue, tag, id, found)
   if id and not found then
-    note("has %s %d", tag, id)
+    note("has %s %s:%d", tag, queue.name, id)
   elseif id or NOTHING[found] then
     note("not %s", tag)
   end
@@ -79,13 +79,13 @@ end
 
 -- Takes jobs out by a function: first notes that it will, then what is said.
 local function take_out(list, fn)
-  for _, job in ipairs(list) do note("end %d", job.id) end
+  for _, job in ipairs(list) do note("end %s", model.id_of(job)) end
   local done, reason = fn()
   for _, job in ipairs(list) do
     if done then
-      note("ended %d", job.id)
+      note("ended %s", model.id_of(job))
     elseif NOTHING[reason] then
-      note("kept %d", job.id)
+      note("kept %s", model.id_of(job))
     end
   end
 end
@@ -96,7 +96,7 @@ function actions.put(queue)
   local tag, entry = new_entry()
   local body = entry.body
   entry.body = nil
-  settled(tag, queue:put(body, entry))
+  settled(queue, tag, queue:put(body, entry))
 end
 
 function actions.put_many(queue)
@@ -105,9 +105,9 @@ function actions.put_many(queue)
   local ids, found = queue:put_many(entries)
   for i, tag in ipairs(tags) do
     if ids then
-      settled(tag, ids[i], found and found[i])
+      settled(queue, tag, ids[i], found and found[i])
     else
-      settled(tag, nil, found)
+      settled(queue, tag, nil, found)
     end
   end
 end
@@ -145,14 +145,14 @@ end
 function actions.work(queue)
   local job = queue:reserve(0.01)
   if not job then return end
-  note("got %d", job.id)
+  note("got %s", model.id_of(job))
   pick(endings)(job)
 end
 
 function actions.ack_many(queue)
   local list = queue:reserve_many(random(10), 0)
   if not list then return end
-  for _, job in ipairs(list) do note("got %d", job.id) end
+  for _, job in ipairs(list) do note("got %s", model.id_of(job)) end
   take_out(list, function() return queue:ack_many(list) end)
 end
 actions.work_more = actions.work
@@ -193,7 +193,7 @@ local function run(store)
   end)
   local tag, entry = new_entry()
   local id, reason = queues[1]:put(entry.body)
-  settled(tag, id)
+  settled(queues[1], tag, id)
   return id, reason
 end
 
