@@ -136,7 +136,8 @@ static int bind_job(sqlite3_stmt *put, const struct sl_job *job) {
   sqlite3_bind_double(put, 4, job->priority);
   sqlite3_bind_int(put, 10, job->format);
   sqlite3_bind_int(put, 11, extra);
-  sqlite3_bind_int64(put, 12, sl_lite_checksum(job->id, job->format, job->body));
+  sqlite3_bind_int64(put, 12,
+                     sl_lite_checksum(job->id, job->format, job->body));
   bind_text(put, 13, job->unique);
   bind_text(put, 14, apart ? no_text : job->body);
   return extra;
