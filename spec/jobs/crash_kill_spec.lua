@@ -4,17 +4,17 @@ local jobs = require "sluice.jobs"
 local kills = require "tests.crash.kills"
 local sluice = require "sluice"
 
-local ROUNDS = 12 -- the long form: 500 of each, some 1250 kills
+local ROUNDS = 10 -- the long form: 400 of each, 2000 kills
 
 describe("kill -9", function()
   crash.it("of one process at any time loses no promise", function(place)
-    local wrong, expected = kills.run(place, crash.times(ROUNDS, 500), 1)
+    local wrong, expected = kills.run(place, crash.times(ROUNDS, 400), 1)
     assert.same({}, wrong)
     assert.is_true(next(expected.ids) ~= nil)
   end)
 
   crash.it("of four processes at any time loses no promise", function(place)
-    assert.same({}, (kills.run(place, crash.times(ROUNDS, 500), 4)))
+    assert.same({}, (kills.run(place, crash.times(ROUNDS, 400), 4)))
   end)
 
   crash.it("loses what is promised before it is committed", function(place)

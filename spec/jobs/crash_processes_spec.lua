@@ -53,7 +53,7 @@ describe("processes on one file", function()
   for _, n in ipairs { 2, 4, 8 } do
     crash.it(n .. " of them share it without an error", function(place)
       local store <close> = assert(jobs.open(place.url)) -- to make it
-      local done = run(place, n, crash.times(1, 10))
+      local done = run(place, n, crash.seconds(0.6, 10))
       assert.is_true(done[1] >= sum(done) / (4 * n), table.concat(done, " "))
       assert.is_true(store:check())
     end)
@@ -67,7 +67,7 @@ describe("processes that wait for a slow disk", function()
   -- What the slowest did, of what the fastest did.
   local function fairness(place, flock)
     local store <close> = assert(jobs.open(place.url))
-    local done = run(place, 8, 1.5, { sync = SLOW, flock = flock })
+    local done = run(place, 8, 1, { sync = SLOW, flock = flock })
     assert.is_true(store:check())
     return done[1] / done[#done]
   end

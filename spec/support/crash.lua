@@ -23,6 +23,9 @@ function crash.times(n, most)
   return math.max(1, math.min(times, most or math.huge))
 end
 
+--- So many seconds, in the short form; at most `most` in the long one.
+function crash.seconds(n, most) return math.min(n * FACTOR, most) end
+
 --- The output of a shell command, without the last line's end.
 function crash.sh(command)
   local pipe <close> = assert(io.popen(command))

@@ -12,7 +12,7 @@ local redis = require "spec.support.redis"
 local sluice = require "sluice"
 
 local ROUNDS = tonumber(arg[2] or "") or 1
-local LEASE = 0.6
+local LEASE = 0.4
 
 local function start_server()
   return redis.start "--bind 0.0.0.0 --protected-mode no"
