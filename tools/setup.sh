@@ -12,8 +12,9 @@ set -eu
 
 base="gcc libc6-dev make cmake pkg-config lua5.4 liblua5.4-dev libuv1-dev
   node-llhttp|libllhttp-dev lua-cjson lua-busted luarocks curl
-  netcat-openbsd procps libssl-dev libcurl4-openssl-dev libgumbo-dev"
-test="openssl python3 chromium wrk"
+  netcat-openbsd procps libssl-dev libcurl4-openssl-dev libgumbo-dev
+  libsqlite3-dev libhiredis-dev"
+test="openssl python3 chromium wrk sqlite3 redis-server iproute2 util-linux"
 dev="clang libclang-rt-14-dev|libclang-rt-dev clang-format binutils valgrind
   libc6-dbg lua-check lua-ldoc"
 bench="clang lua-cqueues golang-go nodejs nginx-light|nginx
