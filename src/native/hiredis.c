@@ -1,9 +1,10 @@
 /*
 ** hiredis.c: the module sluice.native.hiredis: Redis' protocol, by hiredis.
 **
-** The one idea: hiredis' reader and its formatting of commands are plain
-** functions over bytes; its contexts and adapters, which own sockets, are not
-** used. The bytes travel over a sluice stream (lua/sluice/jobs/redis).
+** The one idea: hiredis' reader is plain functions over bytes; its contexts
+** and adapters, which own sockets, are not used. The bytes travel over a
+** sluice stream (lua/sluice/jobs/redis). Commands are put together here: by
+** hiredis it takes a printf a word.
 **
 ** A reply becomes a Lua value: a string or status a string, an integer an
 ** integer, nil false, an array a list, an error a table { err = text }. The
@@ -13,6 +14,7 @@
 #include <lauxlib.h>
 #include <lua.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <hiredis/hiredis.h>
 
@@ -21,7 +23,6 @@ static const char *const READER = "sluice.native.hiredis.Reader";
 struct reader {
   redisReader *reader; /* NULL once it is closed */
   redisReply *reply;   /* being converted */
-  char *command;       /* being copied */
 };
 
 #if defined(__GNUC__)
@@ -40,17 +41,11 @@ static void drop_reply(struct reader *reader) {
   reader->reply = NULL;
 }
 
-static void drop_command(struct reader *reader) {
-  if (reader->command != NULL) redisFreeCommand(reader->command);
-  reader->command = NULL;
-}
-
 /* Reader(): a reader of replies. Throws: memory. */
 static int new_reader(lua_State *L) {
   struct reader *reader = lua_newuserdatauv(L, sizeof *reader, 0);
   reader->reader = NULL;
   reader->reply = NULL;
-  reader->command = NULL;
   luaL_setmetatable(L, READER);
   reader->reader = redisReaderCreate();
   if (reader->reader == NULL) return luaL_error(L, "not enough memory");
@@ -60,7 +55,6 @@ static int new_reader(lua_State *L) {
 static int close_reader(lua_State *L) {
   struct reader *reader = luaL_checkudata(L, 1, READER);
   drop_reply(reader);
-  drop_command(reader);
   if (reader->reader != NULL) redisReaderFree(reader->reader);
   reader->reader = NULL;
   return 0;
@@ -123,23 +117,65 @@ static int get(lua_State *L) {
   return 1;
 }
 
-/* reader:format(word, ...): the bytes of a command; words are strings or
+/* Writes a number and the end of its line. */
+static char *write_number(char *at, char sign, size_t number) {
+  char digits[24];
+  size_t n = 0;
+  *at++ = sign;
+  do {
+    digits[n++] = (char)('0' + number % 10);
+  } while ((number /= 10) > 0);
+  while (n > 0) *at++ = digits[--n];
+  *at++ = '\r';
+  *at++ = '\n';
+  return at;
+}
+
+enum {
+  HEAD = 32,          /* more than a length and the ends of two lines take */
+  LONGEST_NUMBER = 64 /* more than Lua makes of one */
+};
+
+/* What the words of the list at 2 take at most. */
+static size_t measure(lua_State *L, size_t n) {
+  size_t size = HEAD;
+  for (size_t i = 1; i <= n; i++) {
+    int type = lua_rawgeti(L, 2, (lua_Integer)i);
+    if (type != LUA_TSTRING && type != LUA_TNUMBER)
+      luaL_error(L, "word %d of a command is a %s", (int)i,
+                 lua_typename(L, type));
+    size += HEAD + (type == LUA_TSTRING ? lua_rawlen(L, -1)
+                                        : (size_t)LONGEST_NUMBER);
+    lua_pop(L, 1);
+  }
+  return size;
+}
+
+/* reader:format(words): the bytes of a command; words are strings or
    numbers. Throws: wrong arguments, memory. Never waits. */
 static int format(lua_State *L) {
-  struct reader *reader = check_reader(L);
-  int n = lua_gettop(L) - 1, len;
-  const char **words;
-  size_t *lens;
+  luaL_Buffer buffer;
+  size_t n;
+  char *begin, *at;
+  check_reader(L);
+  luaL_checktype(L, 2, LUA_TTABLE);
+  n = (size_t)lua_rawlen(L, 2);
   luaL_argcheck(L, n > 0, 2, "a command expected");
-  words = lua_newuserdatauv(L, (size_t)n * sizeof *words, 0);
-  lens = lua_newuserdatauv(L, (size_t)n * sizeof *lens, 0);
-  for (int i = 0; i < n; i++)
-    words[i] = luaL_checklstring(L, i + 2, &lens[i]);
-  drop_command(reader);
-  len = (int)redisFormatCommandArgv(&reader->command, n, words, lens);
-  if (len < 0) return luaL_error(L, "not enough memory");
-  lua_pushlstring(L, reader->command, (size_t)len);
-  drop_command(reader);
+  at = begin = luaL_buffinitsize(L, &buffer, measure(L, n));
+  at = write_number(at, '*', n);
+  for (size_t i = 1; i <= n; i++) {
+    size_t len;
+    const char *word;
+    lua_rawgeti(L, 2, (lua_Integer)i);
+    word = lua_tolstring(L, -1, &len); /* of a number: the copy on the stack */
+    at = write_number(at, '$', len);
+    memcpy(at, word, len);
+    at += len;
+    *at++ = '\r';
+    *at++ = '\n';
+    lua_pop(L, 1);
+  }
+  luaL_pushresultsize(&buffer, (size_t)(at - begin));
   return 1;
 }
 

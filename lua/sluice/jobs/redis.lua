@@ -24,6 +24,7 @@ Engine.__index = Engine
 local BLOCK = 5 -- seconds at most at the server
 local MARGIN = 2 -- seconds that a reply may take beyond that
 local FIRST_PAUSE, LONGEST_PAUSE = 0.02, 1 -- seconds before a new attempt
+local RENEW = 60 -- seconds; the server keeps replies for ten times that
 local LEASED, DELAYED = "leased", "delayed"
 
 -- -- connections --
@@ -56,29 +57,35 @@ local PASSING = {
   MASTERDOWN = true, CLUSTERDOWN = true, TRYAGAIN = true, NOREPLICAS = true,
 }
 
+-- Whether a reply says that the server has not got the script.
+local function is_missing(reply)
+  return reply and reply.err and reply.err:find "^NOSCRIPT"
+end
+
+-- Has the server run a script, which it is given if it has not got it. The
+-- words are those of EVALSHA; the second is put in here. Returns as send.
+local function evaluate(self, main, name, words)
+  if self.shas[name] then
+    words[2] = self.shas[name]
+    local reply, why, sent = main:send(words)
+    if not is_missing(reply) then return reply, why, sent end
+  end
+  local sha, why, sent = main:send { "SCRIPT", "LOAD", scripts[name] }
+  if type(sha) ~= "string" then return sha, why, sent end
+  self.shas[name], words[2] = sha, sha
+  return main:send(words)
+end
+
 -- One attempt. Returns the reply; or nil, reason, message, where "unknown"
 -- is what may have been done.
-local function attempt(self, name, key, ...)
+local function attempt(self, name, words)
   local main, message = main_of(self)
   if not main then return nil, "unavailable", message end
-  local n = select("#", ...)
-  local sha = self.shas[name]
-  local reply, why, sent
-  if sha then
-    reply, why, sent = main:call("EVALSHA", sha, 1, key, ...)
-  end
-  if not sha or (reply and reply.err and reply.err:find "^NOSCRIPT") then
-    reply, why, sent = main:call("SCRIPT", "LOAD", scripts[name])
-    if type(reply) == "string" then
-      self.shas[name] = reply
-      reply, why, sent = main:call("EVALSHA", reply, 1, key,
-        table.unpack({ ... }, 1, n))
-    end
-  end
+  local reply, why, sent = evaluate(self, main, name, words)
   if reply == nil then
     return nil, sent and "unknown" or "unavailable", why
   end
-  local err = type(reply) == "table" and reply.err
+  local err = reply.err
   if not err then return reply end
   local kind = err:match "^%u+"
   if kind == "MISCONF" and name == "put" then
@@ -91,11 +98,11 @@ end
 
 -- Attempts until one comes through, for as long as the engine is patient.
 -- Returns the reply, and whether an earlier attempt may have been done.
-local function persist(self, patience, name, key, ...)
-  local due = sluice.time() + patience
+local function persist(self, name, words)
+  local due = sluice.time() + self.patience
   local pause, doubt = FIRST_PAUSE, false
   while true do
-    local reply, reason, message = attempt(self, name, key, ...)
+    local reply, reason, message = attempt(self, name, words)
     if reply then return reply, doubt end
     doubt = doubt or reason == "unknown"
     if reason == "disk_full" or self.closed or
@@ -109,18 +116,32 @@ local function persist(self, patience, name, key, ...)
 end
 
 -- Runs a script whatever is cancelled. Returns as persist.
-local function run(self, name, key, ...)
+local function evaluate_words(self, name, words)
   if self.closed then return nil, "closed" end
-  local reply, second, third =
-    sluice.shield(persist, self, self.patience, name, key, ...)
+  local reply, second, third = sluice.shield(persist, self, name, words)
   if reply then self.offset = reply[1] / 1000 - sluice.time() end
   return reply, second, third
 end
 
--- A name for a call, which no other call ever has.
-local function nonce(self)
+local function run(self, name, key, ...)
+  return evaluate_words(self, name, { "EVALSHA", "", 1, key, ... })
+end
+
+-- The first words of a call whose reply the server keeps, in case that it is
+-- asked again; they name one whose reply has come, which is kept no longer.
+local function numbered(self, queue)
+  local now, renew = sluice.time(), ""
   self.calls = self.calls + 1
-  return self.name .. self.calls
+  if now >= queue.renew then
+    queue.renew = now + RENEW
+    renew = 1
+  end
+  local done = table.remove(queue.done) or ""
+  return { "EVALSHA", "", 1, queue.key, self.name, self.calls, done, renew }
+end
+
+local function have_reply(queue, words)
+  queue.done[#queue.done + 1] = words[6]
 end
 
 -- -- what goes in and comes out --
@@ -142,12 +163,11 @@ end
 local function job_of(record, reserved)
   local state = record[13]
   local job = {
-    id = math.tointeger(tonumber(record[12])), state = state,
-    body = record[1], format = math.tointeger(tonumber(record[2])),
+    id = tonumber(record[12]), state = state,
+    body = record[1], format = tonumber(record[2]),
     priority = tonumber(record[3]),
-    attempts = math.tointeger(tonumber(record[4])),
-    max_attempts = math.tointeger(tonumber(record[5])),
-    token = reserved and math.tointeger(tonumber(record[6])) or nil,
+    attempts = tonumber(record[4]), max_attempts = tonumber(record[5]),
+    token = reserved and tonumber(record[6]) or nil,
     created = seconds_of(record[7]), lease = seconds_of(record[8]),
     unique = record[9] or nil, error = record[10] or nil,
   }
@@ -175,13 +195,22 @@ function Engine:queue(name, settings)
   local queue = {
     key = key, name = name, keeper = keeper.new(self),
     leased = {}, -- id to token, of what this store has reserved
+    done = {}, -- the numbers of calls whose reply is here
+    renew = 0, -- when the server is to be told to keep replies longer
   }
   self.queues_open[queue] = true
   return queue
 end
 
+-- A body and nothing else has the defaults of its queue.
+local function append_body(words, body)
+  local n = #words
+  words[n + 1], words[n + 2], words[n + 3] = body, 0, 0
+  for i = n + 4, n + 9 do words[i] = "" end
+end
+
 local function append_entry(words, entry)
-  if type(entry) == "string" then entry = { body = entry } end
+  if type(entry) == "string" then return append_body(words, entry) end
   local n = #words
   words[n + 1] = entry.body
   words[n + 2] = entry.format or 0
@@ -194,22 +223,28 @@ local function append_entry(words, entry)
   words[n + 9] = milliseconds(entry.unique_for)
 end
 
-function Engine:put(queue, entries)
-  local words = { nonce(self) }
-  for _, entry in ipairs(entries) do append_entry(words, entry) end
-  local reply, reason, message =
-    run(self, "put", queue.key, table.unpack(words))
-  if not reply then return nil, reason, message end
-  if reply[2] == "full" then return nil, "full" end
+-- The ids of a reply, where one that was found is negative.
+local function ids_of(reply)
   local ids, found = {}, nil
-  for i, id in ipairs(reply[2]) do
-    ids[i] = math.tointeger(tonumber(id))
-    if reply[3][i] == 1 then
+  for i = 2, #reply do
+    local id = reply[i]
+    ids[i - 1] = math.abs(id)
+    if id < 0 then
       found = found or {}
-      found[i] = true
+      found[i - 1] = true
     end
   end
   return ids, found
+end
+
+function Engine:put(queue, entries)
+  local words = numbered(self, queue)
+  for _, entry in ipairs(entries) do append_entry(words, entry) end
+  local reply, reason, message = evaluate_words(self, "put", words)
+  if not reply then return nil, reason, message end
+  if reply[2] == "full" then return nil, "full" end
+  have_reply(queue, words)
+  return ids_of(reply)
 end
 
 -- -- waiting --
@@ -240,10 +275,11 @@ end
 
 -- One look for jobs. Returns a list; or nil, reason, message, seconds until
 -- the next look is worth it.
-local function look(self, queue, n, key)
-  local reply, reason, message = run(self, "reserve", queue.key, key, n)
+local function look(self, queue, words)
+  local reply, reason, message = evaluate_words(self, "reserve", words)
   if not reply then return nil, reason, message, 0 end
   if #reply[4] > 0 then
+    have_reply(queue, words)
     local jobs = jobs_of(reply[4], true)
     for _, job in ipairs(jobs) do queue.leased[job.id] = job.token end
     return jobs
@@ -265,9 +301,10 @@ end
 
 function Engine:reserve(queue, n, timeout)
   local due = timeout and sluice.time() + timeout
-  local key = nonce(self)
+  local words = numbered(self, queue)
+  words[#words + 1] = n
   while true do
-    local jobs, reason, message, wait = look(self, queue, n, key)
+    local jobs, reason, message, wait = look(self, queue, words)
     if jobs then return jobs end
     if reason == "closed" then return nil, reason end
     if left(due) <= 0 then return nil, reason, message end
@@ -295,7 +332,8 @@ end
 -- -- the end of a lease --
 
 local function finish(self, queue, verb, jobs, seconds, why)
-  local words = { verb, milliseconds(seconds), why or "" }
+  local words = { "EVALSHA", "", 1, queue.key, verb, milliseconds(seconds),
+    why or "" }
   for _, job in ipairs(jobs) do
     words[#words + 1] = id_of(job.id)
     words[#words + 1] = job.token
@@ -304,8 +342,7 @@ local function finish(self, queue, verb, jobs, seconds, why)
     queue.keeper:forget(jobs)
     for _, job in ipairs(jobs) do queue.leased[job.id] = nil end
   end
-  local reply, doubt, message =
-    run(self, "finish", queue.key, table.unpack(words))
+  local reply, doubt, message = evaluate_words(self, "finish", words)
   if not reply then return nil, doubt, message end
   if #reply[2] == 0 then return true, seconds_of(reply[3]) end
   -- It was there before the connection was lost, and may be our own doing.
@@ -460,14 +497,14 @@ function Engine:close()
   return true
 end
 
--- A name for this engine, for the keys of its calls.
+-- A name for this engine, which no other has.
 local function random_name()
   local source <close> = io.open("/dev/urandom", "rb")
   local bytes = source and source:read(12)
-  if not bytes then return ("%x:%x:"):format(os.time(), math.random(0)) end
+  if not bytes then return ("%x:%x"):format(os.time(), math.random(0)) end
   return (bytes:gsub(".", function(c)
     return ("%02x"):format(c:byte())
-  end)) .. ":"
+  end))
 end
 
 --- Opens the engine.

@@ -17,6 +17,11 @@ local sluice = require "sluice"
 local Connection = {}
 Connection.__index = Connection
 
+-- Who waits for a slot while another reads sleeps on its event.
+local function wake(slot)
+  if slot.ready then slot.ready:set() end
+end
+
 -- Fails whatever waits: the connection is of no use any more.
 local function drop(self, message)
   if self.lost then return end
@@ -26,7 +31,7 @@ local function drop(self, message)
     local slot = self.pending[i]
     self.pending[i] = nil
     slot.lost = self.lost
-    slot.ready:set()
+    wake(slot)
   end
   self.first, self.last = 1, 0
 end
@@ -44,11 +49,11 @@ local function hand_out(self)
     self.pending[self.first] = nil
     self.first = self.first + 1
     slot.reply = reply
-    slot.ready:set()
+    wake(slot)
   end
 end
 
--- Who reads holds this.
+-- Who reads holds this; there is one a connection.
 local Reading = {}
 
 -- Whoever still waits is to read on.
@@ -56,11 +61,11 @@ function Reading.__close(reading)
   local self = reading.connection
   self.reading = false
   local slot = self.pending[self.first]
-  if slot then slot.ready:set() end
+  if slot then wake(slot) end
 end
 
 local function read_until(self, slot, due)
-  local reading <close> = setmetatable({ connection = self }, Reading)
+  local reading <close> = self.guard
   self.reading = true
   while slot.reply == nil and not slot.lost do
     local data, why = self.stream:read(nil, math.max(0, due - sluice.time()))
@@ -76,6 +81,7 @@ local function await(self, slot, due)
     if not self.reading then
       read_until(self, slot, due)
     else
+      slot.ready = slot.ready or sluice.Event()
       slot.ready:clear()
       if not slot.ready:wait(math.max(0, due - sluice.time())) then
         drop(self, "timeout")
@@ -85,21 +91,31 @@ local function await(self, slot, due)
   return slot.reply, slot.lost
 end
 
--- Writes what was queued since the last time, in one piece.
-local function flush(self)
-  local bytes = table.concat(self.out)
-  self.out = {}
-  if self.lost then return end
+local function write(self, bytes)
   local ok, message = self.stream:write(bytes)
   if not ok then drop(self, message) end
 end
 
-local function queue(self, command)
-  if #self.out == 0 then sluice.call_soon(flush, self) end
-  self.out[#self.out + 1] = command
-  local slot = { ready = sluice.Event() }
+-- Writes what was queued since the last time, in one piece.
+local function flush(self)
+  local bytes = table.concat(self.out)
+  self.out = {}
+  if not self.lost then write(self, bytes) end
+end
+
+-- Sends a command: at once if nobody waits for anything, else with those of
+-- the same turn.
+local function submit(self, command)
+  local slot = {}
+  local alone = self.last < self.first and #self.out == 0
   self.last = self.last + 1
   self.pending[self.last] = slot
+  if alone then
+    write(self, command)
+    return slot
+  end
+  if #self.out == 0 then sluice.call_soon(flush, self) end
+  self.out[#self.out + 1] = command
   return slot
 end
 
@@ -111,28 +127,37 @@ local function probe(self)
   if data or why ~= "timeout" then drop(self, why) end
 end
 
-local function call(self, seconds, ...)
+local function exchange(self, seconds, words)
   if not self.lost then probe(self) end
   if self.lost then return nil, self.lost, false end
-  local slot = queue(self, self.parser:format(...))
+  local slot = submit(self, self.parser:format(words))
   local reply, why = await(self, slot, sluice.time() + seconds)
   if reply == nil then return nil, why, true end
   return reply
 end
 
---- Sends a command and waits for its reply, whatever is cancelled meanwhile.
--- @param ... the command's words: strings or numbers
+--- Sends a command and waits for its reply. To be called shielded: a
+-- cancellation would leave the reply to nobody.
+-- @param words a list of the command's words: strings or numbers
 -- @return the reply ({ err = text } if it is an error); or nil, message, and
 -- whether it may have been executed
 -- Waits, at most the reply time.
+function Connection:send(words)
+  return exchange(self, self.reply_time, words)
+end
+
+--- Sends a command and waits for its reply, whatever is cancelled meanwhile.
+-- @param ... the command's words
+-- @return as send
+-- Waits, at most the reply time.
 function Connection:call(...)
-  return sluice.shield(call, self, self.reply_time, ...)
+  return sluice.shield(exchange, self, self.reply_time, { ... })
 end
 
 --- Sends a command that blocks at the server; may be cancelled, which drops
 -- the connection.
 -- @param seconds how long the reply may take
--- @return as call
+-- @return as send
 -- Waits.
 function Connection:block(seconds, ...)
   local guard <close> = setmetatable({}, { -- luacheck: ignore guard
@@ -140,7 +165,7 @@ function Connection:block(seconds, ...)
       if err ~= nil then drop(self, "cancelled") end
     end,
   })
-  local reply, why, sent = call(self, seconds, ...)
+  local reply, why, sent = exchange(self, seconds, { ... })
   return reply, why, sent
 end
 
@@ -196,6 +221,7 @@ local function connect(address, seconds)
     stream = stream, parser = hiredis.Reader(), reply_time = seconds,
     pending = {}, first = 1, last = 0, out = {}, reading = false,
   }, Connection)
+  self.guard = setmetatable({ connection = self }, Reading)
   message = greet(self, address)
   if not message then return self end
   self:close()

@@ -17,7 +17,8 @@
 --   P:unique   name -> id; P:hold: names by the time they are kept to
 --   P:meta     counters and settings
 --   P:wake P:idle   one member as long as there is something to be had
---   P:put:KEY P:got:KEY   what a call returned, in case it is asked again
+--   P:calls:CLIENT   number of a call -> what it returned, in case it is
+--              asked again; the client says which replies it has
 --
 -- Internal to sluice.jobs.
 
@@ -139,11 +140,23 @@ local function settle()
   if call('ZCARD', READY) > 0 then wake() end
 end
 
-local FIELDS = {'b', 'f', 'p', 'n', 'm', 't', 'c', 'l', 'u', 'e', 's'}
+local FIELDS = {'b', 'f', 'p', 'n', 'm', 't', 'c', 'l', 'u', 'e', 's', 'x'}
 local function record(id, state, score)
   local v = call('HMGET', job(id), unpack(FIELDS))
   v[12], v[13], v[14] = id, state or v[11], score or false
   return v
+end
+]==]
+
+-- What calls returned, in case they are asked again. A client takes out what
+-- it has the reply of, a call or more later; what nobody takes out goes by
+-- itself. Taken out last: who writes first may use memory that there is not.
+local CALLS = [==[
+local CALLS = P..':calls:'..ARGV[1]
+local function remember(text)
+  call('HSET', CALLS, ARGV[2], text)
+  if ARGV[3] ~= '' then call('HDEL', CALLS, ARGV[3]) end
+  if ARGV[4] ~= '' then call('EXPIRE', CALLS, 600) end
 end
 ]==]
 
@@ -163,30 +176,31 @@ end
 return {now}
 ]==])
 
--- ARGV: the call's key, then ten for each job: body, format, priority, delay,
--- ttl, lease, max_attempts, unique, unique_for; '' is the default.
--- Returns now, ids, for each '1' if it was there already; or now, 'full'.
-define("put", [==[
-local known = call('GET', P..':put:'..ARGV[1])
-if known then return cjson.decode(known) end
+-- ARGV: client, number of the call, number of one whose reply it has or '',
+-- 1 to keep what it has for ten minutes or '', then nine for each job: body,
+-- format, priority, delay, ttl, lease, max_attempts, unique, unique_for; ''
+-- is the default. Returns now, ids, negative if it was there already; or now,
+-- 'full'.
+define("put", CALLS .. [==[
+local known = call('HGET', CALLS, ARGV[2])
+if known then
+  local result = {}
+  for id in string.gmatch(known, '%S+') do result[#result + 1] = num(id) end
+  return result
+end
 local settings = call('HMGET', META, 'maxsize', 'lease', 'max_attempts')
-local ids, found, fresh, named = {}, {}, 0, {}
-local n = (#ARGV - 1) / 9
+local ids, fresh, named = {}, 0, {}
 local ticked = false
-for i = 0, n - 1 do
-  local u = ARGV[i * 9 + 9]
-  if u ~= '' and not ticked then
-    tick() -- it may be free again
+for a = 5, #ARGV, 9 do
+  local u, id = ARGV[a + 7], false
+  if u ~= '' then
+    if not ticked then tick() end -- it may be free again
     ticked = true
+    id = call('HGET', UNIQUE, u) or named[u] or false
+    named[u] = id or 'new'
   end
-  local id = u ~= '' and (call('HGET', UNIQUE, u) or named[u])
-  if id then
-    ids[i + 1], found[i + 1] = id, 1
-  else
-    fresh = fresh + 1
-    if u ~= '' then named[u] = 'new' end
-    ids[i + 1], found[i + 1] = false, 0
-  end
+  ids[#ids + 1] = id
+  if not id then fresh = fresh + 1 end
 end
 local most = num(settings[1])
 if most > 0 and fresh > 0 then
@@ -195,60 +209,69 @@ if most > 0 and fresh > 0 then
     return {now, 'full'}
   end
 end
-for i = 0, n - 1 do
-  local a = i * 9 + 1
-  if ids[i + 1] == 'new' then ids[i + 1] = named[ARGV[a + 8]] end
-  if not ids[i + 1] then
-    local id = string.format('%016.0f', 1e9 + call('HINCRBY', META, 'id', 1))
-    local ttl, u = num(ARGV[a + 5]), ARGV[a + 8]
-    ids[i + 1] = id
-    local delay = num(ARGV[a + 4], 0)
-    call('HSET', job(id), 'b', ARGV[a + 1], 'f', ARGV[a + 2], 'p',
-      ARGV[a + 3], 'n', 0, 't', 0, 'c', now,
-      'l', ARGV[a + 6] ~= '' and ARGV[a + 6] or settings[2],
-      'm', ARGV[a + 7] ~= '' and ARGV[a + 7] or settings[3],
-      's', delay > 0 and 'delayed' or 'ready')
-    if delay > 0 then
-      call('ZADD', DELAYED, now + delay, id)
-    else
-      call('ZADD', READY, ARGV[a + 3], id)
-    end
-    if ttl then
-      call('HSET', job(id), 'x', now + ttl)
-      call('ZADD', TTL, now + ttl, id)
-    end
-    if u ~= '' then
-      named[u] = id
-      call('HSET', job(id), 'u', u)
-      call('HSET', UNIQUE, u, id)
-      local hold = num(ARGV[a + 9])
-      if hold then call('ZADD', P..':hold', now + hold, u) end
-    end
+local last = 1e9
+if fresh > 0 then last = last + call('HINCRBY', META, 'puts', fresh) - fresh end
+
+local function add(id, a)
+  local delay, ttl = num(ARGV[a + 3], 0), num(ARGV[a + 4])
+  call('HSET', job(id), 'b', ARGV[a], 'f', ARGV[a + 1], 'p', ARGV[a + 2],
+    'n', 0, 't', 0, 'c', now,
+    'l', ARGV[a + 5] ~= '' and ARGV[a + 5] or settings[2],
+    'm', ARGV[a + 6] ~= '' and ARGV[a + 6] or settings[3],
+    's', delay > 0 and 'delayed' or 'ready')
+  if delay > 0 then
+    call('ZADD', DELAYED, now + delay, id)
+  else
+    call('ZADD', READY, ARGV[a + 2], id)
+  end
+  if ttl then
+    call('HSET', job(id), 'x', now + ttl)
+    call('ZADD', TTL, now + ttl, id)
+  end
+end
+
+local function name(id, a)
+  local u, hold = ARGV[a + 7], num(ARGV[a + 8])
+  named[u] = id
+  call('HSET', job(id), 'u', u)
+  call('HSET', UNIQUE, u, id)
+  if hold then call('ZADD', P..':hold', now + hold, u) end
+end
+
+local result = {now}
+for i = 1, #ids do
+  local a, id = i * 9 - 4, ids[i]
+  if id == 'new' then id = named[ARGV[a + 7]] end
+  if id then
+    result[i + 1] = -num(id)
+  else
+    last = last + 1
+    id = string.format('%016.0f', last)
+    add(id, a)
+    if ARGV[a + 7] ~= '' then name(id, a) end
+    result[i + 1] = last
   end
 end
 if fresh > 0 then
-  count('puts', fresh)
   -- Also for one that is delayed: who waits learns when it is due.
   wake()
   call('DEL', P..':idle')
 end
-local result = {now, ids, found}
-call('SET', P..':put:'..ARGV[1], cjson.encode(result), 'EX', 600)
+remember(table.concat(result, ' '))
 return result
 ]==])
 
--- ARGV: the call's key, how many. Returns now, ms until something is due,
--- 1 if paused, records.
-define("reserve", [==[
-local got = P..':got:'..ARGV[1]
-local known = call('GET', got)
+-- ARGV: as of put up to the fourth, how many. Returns now, ms until something
+-- is due, 1 if paused, records.
+define("reserve", CALLS .. [==[
+local known = call('HGET', CALLS, ARGV[2])
 tick()
 local jobs = {}
 if known then
   for id, token in string.gmatch(known, '(%d+) (%d+)') do
-    if call('HGET', job(id), 't') == token and
-      call('ZSCORE', LEASED, id) then
-      jobs[#jobs + 1] = record(id, 'leased', call('ZSCORE', LEASED, id))
+    local till = call('ZSCORE', LEASED, id)
+    if till and call('HGET', job(id), 't') == token then
+      jobs[#jobs + 1] = record(id, 'leased', till)
     end
   end
   return {now, next_due(), 0, jobs}
@@ -256,23 +279,22 @@ end
 if call('HGET', META, 'paused') == '1' then
   return {now, next_due(), 1, jobs}
 end
-local picked = call('ZPOPMIN', READY, ARGV[2])
+local picked = call('ZPOPMIN', READY, ARGV[5])
 local note = {}
 for i = 1, #picked, 2 do
   local id = picked[i]
   local key = job(id)
-  local till = now + num(call('HGET', key, 'l'))
-  call('HINCRBY', key, 'n', 1)
-  local token = call('HINCRBY', key, 't', 1)
-  call('HSET', key, 's', 'leased')
+  local v = call('HMGET', key, unpack(FIELDS))
+  local till = now + num(v[8])
+  v[4], v[6] = num(v[4]) + 1, num(v[6]) + 1
+  call('HSET', key, 'n', v[4], 't', v[6], 's', 'leased')
   call('ZADD', LEASED, till, id)
-  if call('HEXISTS', key, 'x') == 1 then call('ZREM', TTL, id) end
-  jobs[#jobs + 1] = record(id, 'leased', till)
-  note[#note + 1] = id..' '..token
+  if v[12] then call('ZREM', TTL, id) end
+  v[12], v[13], v[14] = id, 'leased', tostring(till)
+  jobs[#jobs + 1] = v
+  note[#note + 1] = id..' '..v[6]
 end
-if #picked > 0 then
-  call('SET', got, table.concat(note, ','), 'EX', 60)
-end
+if #picked > 0 then remember(table.concat(note, ',')) end
 if call('ZCARD', READY) > 0 then wake() else call('DEL', WAKE) end
 return {now, #jobs > 0 and 0 or next_due(), 0, jobs}
 ]==])
@@ -282,11 +304,11 @@ return {now, #jobs > 0 and 0 or next_due(), 0, jobs}
 define("finish", [==[
 tick()
 local verb, ms, why = ARGV[1], num(ARGV[2], 0), ARGV[3]
-local lost, till = {}, 0
+local lost, till, acks = {}, 0, 0
 for i = 4, #ARGV, 2 do
   local id = ARGV[i]
-  if not call('ZSCORE', LEASED, id) or
-    call('HGET', job(id), 't') ~= ARGV[i + 1] then
+  if call('HGET', job(id), 't') ~= ARGV[i + 1] or
+    not call('ZSCORE', LEASED, id) then
     lost[#lost + 1] = (i - 4) / 2 + 1
   elseif verb == 'touch' then
     till = now + (ARGV[2] ~= '' and ms or num(call('HGET', job(id), 'l')))
@@ -295,7 +317,7 @@ for i = 4, #ARGV, 2 do
     call('ZREM', LEASED, id)
     if verb == 'ack' then
       gone(id)
-      count('acks', 1)
+      acks = acks + 1
     elseif verb == 'release' then
       call('HINCRBY', job(id), 'n', -1)
       come_back(id, ms)
@@ -306,6 +328,7 @@ for i = 4, #ARGV, 2 do
     end
   end
 end
+if acks > 0 then count('acks', acks) end
 if verb ~= 'touch' then settle() end
 return {now, lost, till}
 ]==])
