@@ -100,11 +100,13 @@ setup_by_hand() {
 setup: these were not found: $(echo $missing | sed 's/ /, /g')
 Install sluice's tools and libraries with one of
   brew install cmake pkgconf lua@5.4 libuv llhttp luarocks \\
-    openssl@3 curl gumbo-parser
+    openssl@3 curl gumbo-parser sqlite hiredis
   dnf install gcc make cmake pkgconf lua lua-devel libuv-devel llhttp-devel \\
-    luarocks curl nmap-ncat openssl-devel libcurl-devel gumbo-parser-devel
+    luarocks curl nmap-ncat openssl-devel libcurl-devel gumbo-parser-devel \\
+    sqlite-devel hiredis-devel
   apk add build-base cmake pkgconf lua5.4 lua5.4-dev libuv-dev llhttp-dev \\
-    luarocks5.4 curl netcat-openbsd openssl-dev curl-dev gumbo-parser-dev
+    luarocks5.4 curl netcat-openbsd openssl-dev curl-dev gumbo-parser-dev \\
+    sqlite-dev hiredis-dev
 then the two Lua modules of the tests and of sluice.http with
   luarocks --lua-version 5.4 install busted
   luarocks --lua-version 5.4 install lua-cjson
