@@ -16,7 +16,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { FILLING = 128, MOST = 1000, DIGITS = 40 };
+enum { FILLING = 128, MOST = 1000, DIGITS = 24 };
 
 #define KEY "{sluice:bench}"
 
@@ -112,12 +112,24 @@ static void make_queue(void) {
   freeReplyObject(receive());
 }
 
+/* The first words of a call whose reply the server remembers: its number, and
+   that of one whose reply is here. */
+static void begin_call(struct command *to, const char *sha, int depth) {
+  begin(to, sha);
+  add(to, "0123456789abcdef01234567");
+  add_number(to, "%lld", ++calls);
+  if (calls > (unsigned)depth)
+    add_number(to, "%lld", calls - (unsigned)depth);
+  else
+    add(to, "");
+  add(to, "");
+}
+
 /* -- putting -- */
 
-static void send_put(const char *sha) {
+static void send_put(const char *sha, int depth) {
   static struct command command;
-  begin(&command, sha);
-  add_number(&command, "0123456789abcdef01234567:%lld", ++calls);
+  begin_call(&command, sha, depth);
   add_bytes(&command, body, body_len);
   add(&command, "0");
   add(&command, "0");
@@ -129,11 +141,11 @@ static void put(int n, int depth) {
   static const char *sha;
   int sent = 0;
   if (sha == NULL) sha = load("put");
-  for (; sent < depth && sent < n; sent++) send_put(sha);
+  for (; sent < depth && sent < n; sent++) send_put(sha, depth);
   for (int done = 0; done < n; done++) {
     freeReplyObject(receive());
     if (sent < n) {
-      send_put(sha);
+      send_put(sha, depth);
       sent++;
     }
   }
@@ -141,20 +153,24 @@ static void put(int n, int depth) {
 
 /* -- taking -- */
 
+static long long number_of(const redisReply *reply) {
+  return reply->type == REDIS_REPLY_INTEGER ? reply->integer
+                                            : atoll(reply->str);
+}
+
 /* Reserves up to `many`; the ids and tokens go to the acknowledgement. */
 static int reserve(const char *sha, int many, struct command *ack) {
   struct command command;
   redisReply *reply, *jobs;
-  begin(&command, sha);
-  add_number(&command, "0123456789abcdef01234567:%lld", ++calls);
+  begin_call(&command, sha, 1);
   add_number(&command, "%lld", many);
   send_it(&command);
   reply = receive();
   jobs = reply->element[3];
   for (size_t i = 0; i < jobs->elements; i++) {
     redisReply **record = jobs->element[i]->element;
-    add_number(ack, "%016lld", atoll(record[11]->str));
-    add_number(ack, "%lld", atoll(record[5]->str));
+    add_number(ack, "%016lld", number_of(record[11]));
+    add_number(ack, "%lld", number_of(record[5]));
   }
   many = (int)jobs->elements;
   freeReplyObject(reply);
