@@ -67,10 +67,11 @@ Place.__index = Place
 --- A new directory, in memory where there is such: a sync costs nothing
 -- there. To be closed. `path`, `db` (of a database in it), `url` (of that),
 -- `notes` (of a file of notes).
-function crash.place()
+-- @param[opt] given a directory that is there, then that is taken
+function crash.place(given)
   local base = os.getenv "TMPDIR" or "/tmp"
   if os.rename("/dev/shm", "/dev/shm") then base = "/dev/shm" end
-  local path = crash.sh("mktemp -d -p " .. base)
+  local path = given or crash.sh("mktemp -d -p " .. base)
   local db = path .. "/store.db"
   return setmetatable({
     path = path, db = db, url = "sqlite:" .. db, notes = path .. "/notes",

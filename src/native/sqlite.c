@@ -245,6 +245,10 @@ static void do_singly(struct sl_engine *engine, struct sl_link *ops,
   }
 }
 
+static bool is_full(const struct sl_engine *engine) {
+  return (engine->db.error & 0xff) == SQLITE_FULL;
+}
+
 /* Gives up the ballast, and has the log's space used again. */
 static void go_full(struct sl_engine *engine) {
   engine->full = true;
@@ -255,8 +259,7 @@ static void go_full(struct sl_engine *engine) {
 
 static void recover(struct sl_engine *engine, struct sl_link *ops,
                     struct sl_link *waiting, bool doubt) {
-  bool full = (engine->db.error & 0xff) == SQLITE_FULL;
-  if (full && engine->locked && !engine->full) {
+  if (is_full(engine) && engine->locked && !engine->full) {
     go_full(engine);
     if (attempt(engine, ops, waiting, &doubt)) return;
   }
@@ -310,9 +313,11 @@ static void tidy_log(struct sl_engine *engine) {
     sl_lite_checkpoint(&engine->db);
 }
 
-/* Looks whether there is room again. */
+/* Looks whether there is room again. If another process has given the ballast
+   up, its room is for what that process needs to go on, not for puts. */
 static void look_for_room(struct sl_engine *engine) {
-  if (!engine->full || !engine->locked) return;
+  if (!engine->locked) return;
+  if (!engine->full && sl_lite_ballast_is_there(&engine->files)) return;
   engine->full = !sl_lite_ballast_make(&engine->files);
   engine->cramped = sl_lite_ask(&engine->db, "PRAGMA freelist_count", 0) <
                     FREE_PAGES;
@@ -379,16 +384,25 @@ static int fd(struct sl_engine *engine) { return engine->files.watch; }
 
 /* -- opening and closing -- */
 
-static bool start(struct sl_engine *engine, struct sl_engine_error *error) {
+static bool begin_work(struct sl_engine *engine) {
   struct sl_lite_db *db = &engine->db;
   bool doubt;
-  if (!sl_lite_db_prepare(db, error)) return false;
+  db->error = 0;
   sl_lite_simply(db, SL_BEGIN);
   if (db->error == 0) join(engine);
   if (db->error == 0) load_root(engine);
   if (db->error == 0) sl_lite_rescue(engine);
-  if (commit(engine, &doubt)) return true;
-  sl_lite_db_fail(db, error);
+  return commit(engine, &doubt);
+}
+
+static bool start(struct sl_engine *engine, struct sl_engine_error *error) {
+  if (!sl_lite_db_prepare(&engine->db, error)) return false;
+  if (begin_work(engine)) return true;
+  if (is_full(engine)) {
+    go_full(engine);
+    if (begin_work(engine)) return true;
+  }
+  sl_lite_db_fail(&engine->db, error);
   return false;
 }
 
@@ -434,7 +448,7 @@ static struct sl_engine *open_engine(const struct sl_engine_config *config,
   engine->data_version = -1;
   sl_hash_init(&engine->kept_by_id);
   if (open_in(engine, config, error)) {
-    sl_lite_ballast_make(&engine->files);
+    if (!engine->full) engine->full = !sl_lite_ballast_make(&engine->files);
     return engine;
   }
   free_engine(engine);

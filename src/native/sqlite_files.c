@@ -239,14 +239,23 @@ struct sl_lite_news sl_lite_heard(struct sl_lite_files *files) {
 
 /* -- ballast -- */
 
+static bool is_no_room(int error) {
+  return error == ENOSPC || error == EDQUOT;
+}
+
 bool sl_lite_ballast_make(const struct sl_lite_files *files) {
   int fd = open(files->ballast_path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-  bool made;
-  if (fd < 0) return false;
-  made = posix_fallocate(fd, 0, BALLAST) == 0;
-  if (!made && ftruncate(fd, 0) != 0) made = false;
+  int error = fd < 0 ? errno : posix_fallocate(fd, 0, BALLAST);
+  if (fd < 0) return !is_no_room(error);
+  if (error != 0 && ftruncate(fd, 0) != 0) error = errno;
   close(fd);
-  return made;
+  return !is_no_room(error);
+}
+
+bool sl_lite_ballast_is_there(const struct sl_lite_files *files) {
+  struct stat ballast;
+  return stat(files->ballast_path, &ballast) == 0 &&
+         ballast.st_size >= BALLAST;
 }
 
 void sl_lite_ballast_drop(const struct sl_lite_files *files) {

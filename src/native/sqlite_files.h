@@ -65,8 +65,10 @@ void sl_lite_notify(struct sl_lite_files *files);
 /* Reads what the watch has. */
 struct sl_lite_news sl_lite_heard(struct sl_lite_files *files);
 
-/* Takes up the space to give up. False: there is none. */
+/* Takes up the space to give up. False: there is none; where it cannot be
+   taken for another reason, there is nothing to give up. */
 bool sl_lite_ballast_make(const struct sl_lite_files *files);
+bool sl_lite_ballast_is_there(const struct sl_lite_files *files);
 void sl_lite_ballast_drop(const struct sl_lite_files *files);
 
 /* The name of an errno as libuv's: "EACCES". */

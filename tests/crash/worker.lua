@@ -7,6 +7,7 @@ usage: worker.lua URL NOTES SEED OPERATIONS [OPTION=VALUE]...
              trace (trace.c), so that they stand among the changes of files
   durable=no opens the store so
   tasks=N    that work at once (4)
+  greedy=yes does nothing but put as long as there is room
   bad=yes    its day: what fails is no mistake; it is told on stdout whether
              a last put does
 ]]
@@ -68,8 +69,11 @@ end
 -- Reasons that promise that nothing happened.
 local NOTHING = { unavailable = true, disk_full = true, full = true }
 
+local sated = 0 -- until it puts again
+
 -- What is not promised may have happened, or not. `found`: or the reason.
 local function settled(queue, tag, id, found)
+  if found == "disk_full" then sated = 100 end
   if id and not found then
     note("has %s %s:%d", tag, queue.name, id)
   elseif id or NOTHING[found] then
@@ -170,7 +174,12 @@ function actions.kick(queue) queue:kick(random(3)) end
 -- -- going on --
 
 local function work(queues, n)
-  for _ = 1, n do pick(actions)(queues[random(#queues)]) end
+  for _ = 1, n do
+    sated = sated - 1
+    local action = options.greedy and sated < 0 and actions.put_many
+      or pick(actions)
+    action(queues[random(#queues)])
+  end
 end
 
 local function open_queues(store)
