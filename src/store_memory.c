@@ -68,6 +68,14 @@ static bool is_due(const struct sl_engine *engine, uint32_t row) {
   return row != SL_NO_JOB && engine->mem.jobs[row].at_ns <= engine->now_ns;
 }
 
+/* Ends a lease whose time is over. False without memory, still leased. */
+static bool end_lease(struct sl_engine *engine, uint32_t row) {
+  static const char text[] = SL_LEASE_EXPIRED;
+  struct sl_text error = {text, sizeof text - 1};
+  sl_mem_set_error(&engine->mem, row, error);
+  return come_back(engine, row, true, engine->now_ns);
+}
+
 /* Puts right what is due by now. Without memory some of it stays for later:
    nothing is lost by that. */
 static void settle(struct sl_engine *engine, struct sl_mem_queue *queue) {
@@ -77,7 +85,7 @@ static void settle(struct sl_engine *engine, struct sl_mem_queue *queue) {
          mem->jobs[row].ttl_ns <= engine->now_ns)
     expire_ttl(engine, row);
   while (is_due(engine, row = sl_mem_first(queue, SL_LEASED)))
-    if (!come_back(engine, row, true, engine->now_ns)) return;
+    if (!end_lease(engine, row)) return;
   while (is_due(engine, row = sl_mem_first(queue, SL_DELAYED)))
     if (!sl_mem_move(mem, row, SL_READY_JOB, 0)) return;
 }

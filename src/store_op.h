@@ -24,6 +24,9 @@
 /* Ids begin above any number of jobs that a script could mean. */
 #define SL_FIRST_ID INT64_C(1000000001)
 
+/* What is told of a job whose lease ended by itself, as its error. */
+#define SL_LEASE_EXPIRED "the lease expired"
+
 enum sl_verb {
   SL_OP_QUEUE, /* name in text; settings; number: the queue */
   SL_OP_PUT,

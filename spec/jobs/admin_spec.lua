@@ -43,6 +43,21 @@ engines.describe("a queue, from outside,", function(it)
     assert.equal("5", queue:reserve(0).body)
   end)
 
+  it("shows all, however many are asked for", function(store)
+    local queue = store:queue "mail"
+    queue:put "a"
+    assert.equal(1, #queue:peek("ready", math.maxinteger))
+  end)
+
+  it("has any priority that is a number", function(store)
+    local queue = store:queue "mail"
+    for _, priority in ipairs { math.huge, 1e308, 0.1, -1e308, -math.huge } do
+      local id = queue:put("a", { priority = priority })
+      assert.equal(priority, queue:job(id).priority)
+      assert.equal(id, queue:reserve(0).id)
+    end
+  end)
+
   it("shows one job by its id", function(store)
     local queue = store:queue "mail"
     local id = queue:put("a", { unique = "k", delay = 50 })

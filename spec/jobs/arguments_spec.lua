@@ -68,6 +68,8 @@ describe("a mistake", function()
       function() queue:put("a", { lease = "1" }) end)
     errors.raises("bad argument #2 to 'put' (options 'at' and 'delay' exclude "
       .. "each other)", function() queue:put("a", { at = 1, delay = 1 }) end)
+    errors.raises("bad argument #2 to 'put' (option 'unique': string is "
+      .. "empty)", function() queue:put("a", { unique = "" }) end)
     errors.raises("bad argument #2 to 'put' (option 'unique_for' needs "
       .. "'unique')", function() queue:put("a", { unique_for = 1 }) end)
   end)

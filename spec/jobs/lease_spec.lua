@@ -48,6 +48,27 @@ engines.describe("a lease", function(it)
     sluice.sleep(0.05)
     assert.same({ nil, "timeout" }, { queue:reserve(0) })
     assert.equal(1, queue:stats().dead)
+    assert.equal("the lease expired", queue:peek("dead")[1].error)
+  end)
+
+  it("that is ended stays ended when it is acknowledged again",
+    function(store)
+      local queue = store:queue "mail"
+      queue:put "a"
+      local job = queue:reserve(0)
+      job:ack()
+      assert.same({ nil, "lease_lost", { job } }, { queue:ack_many { job } })
+      assert.is_true(job.ended)
+    end)
+
+  it("that ends without an error leaves the one before", function(store)
+    local queue = store:queue("mail", { backoff = 0 })
+    local id = queue:put "a"
+    queue:reserve(0):nack()
+    assert.is_nil(queue:job(id).error)
+    queue:reserve(0):nack { error = "no paper" }
+    queue:reserve(0):bury()
+    assert.equal("no paper", queue:job(id).error)
   end)
 
   it("is prolonged by touch", function(store)

@@ -79,6 +79,13 @@ engines.describe("put", function(it)
     assert.same({ "mail", "news" }, store:queues())
   end)
 
+  it("gives no two jobs the same id, in whatever queues", function(store)
+    local mail, news = store:queue "mail", store:queue "news"
+    local first = mail:put "m"
+    assert.is_true(first < news:put "n")
+    assert.same({ nil, "not_found" }, { news:cancel(first) })
+  end)
+
   it("gives the same queue for the same name", function(store)
     assert.equal(store:queue "mail", store:queue "mail")
   end)

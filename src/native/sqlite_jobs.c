@@ -242,6 +242,8 @@ static bool end_mortal(struct sl_engine *engine, int64_t number) {
 
 /* Ends one lease whose time is over. False: there is none. */
 static bool end_lease(struct sl_engine *engine, int64_t number) {
+  static const char text[] = SL_LEASE_EXPIRED;
+  struct sl_text error = {text, sizeof text - 1};
   sqlite3_stmt *find = sl_lite_get(&engine->db, SL_FIRST_EXPIRED);
   struct sl_lite_row row = {0, number, SL_LEASED, 0, 0, 0, 0, no_text};
   char key[MAX_KEY];
@@ -255,7 +257,7 @@ static bool end_lease(struct sl_engine *engine, int64_t number) {
   row.extra = sqlite3_column_int(find, 4);
   take_key(&row, find, 5, key);
   sqlite3_reset(find);
-  sl_lite_come_back(engine, &row, true, engine->now_ns, no_text);
+  sl_lite_come_back(engine, &row, true, engine->now_ns, error);
   return true;
 }
 

@@ -83,6 +83,7 @@ function options.key(value)
     return "string expected, got " .. type(value)
   end
   if #value > 1024 then return "longer than 1024 bytes" end
+  if value == "" then return "string is empty" end
 end
 
 -- -- tables of options --

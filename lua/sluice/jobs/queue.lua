@@ -169,10 +169,13 @@ end
 
 -- The jobs at those indexes; marks the others as ended.
 local function part(jobs, indexes)
-  local lost = {}
-  for i, index in ipairs(indexes) do lost[i] = jobs[index] end
-  for _, job in ipairs(jobs) do job.ended = true end
-  for _, job in ipairs(lost) do job.ended = nil end
+  local lost, is_lost = {}, {}
+  for i, index in ipairs(indexes) do
+    lost[i], is_lost[index] = jobs[index], true
+  end
+  for i, job in ipairs(jobs) do
+    if not is_lost[i] then job.ended = true end
+  end
   return lost
 end
 

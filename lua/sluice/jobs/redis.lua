@@ -159,13 +159,16 @@ local function seconds_of(text)
   return text and tonumber(text) / 1000 or nil
 end
 
+-- As Redis writes what Lua does not read.
+local INFINITE = { inf = math.huge, ["-inf"] = -math.huge }
+
 -- The raw job of a script's record. Who only looks at a job gets no token.
 local function job_of(record, reserved)
   local state = record[13]
   local job = {
     id = tonumber(record[12]), state = state,
     body = record[1], format = tonumber(record[2]),
-    priority = tonumber(record[3]),
+    priority = tonumber(record[3]) or INFINITE[record[3]],
     attempts = tonumber(record[4]), max_attempts = tonumber(record[5]),
     token = reserved and tonumber(record[6]) or nil,
     created = seconds_of(record[7]), lease = seconds_of(record[8]),
@@ -395,7 +398,8 @@ function Engine:kick(queue, n, id)
 end
 
 function Engine:peek(queue, state, n)
-  local reply, reason, message = run(self, "peek", queue.key, state, n)
+  local reply, reason, message =
+    run(self, "peek", queue.key, state, math.min(n, 2^31 | 0))
   if not reply then return nil, reason, message end
   return jobs_of(reply[2])
 end

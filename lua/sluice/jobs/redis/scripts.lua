@@ -20,6 +20,9 @@
 --   P:calls:CLIENT   number of a call -> what it returned, in case it is
 --              asked again; the client says which replies it has
 --
+-- Ids are counted at sluice:ids, for all queues. A node of a cluster may not
+-- have that key: there they are the queue's own.
+--
 -- Internal to sluice.jobs.
 
 local scripts = {}
@@ -50,9 +53,15 @@ local function gone(id)
   end
 end
 
+-- What went wrong; '' leaves what there is.
+local function note(id, why)
+  if why ~= '' then call('HSET', job(id), 'e', why) end
+end
+
 local function enter_dead(id, why)
   call('ZADD', DEAD, now, id)
-  call('HSET', job(id), 's', 'dead', 'e', why or '')
+  call('HSET', job(id), 's', 'dead')
+  note(id, why)
 end
 
 -- It is not leased any more, and goes back; false if its ttl is over.
@@ -81,7 +90,7 @@ local function failed(id, delay, why)
     enter_dead(id, why)
   else
     count('retries', 1)
-    call('HSET', job(id), 'e', why)
+    note(id, why)
     come_back(id, delay)
   end
 end
@@ -210,7 +219,12 @@ if most > 0 and fresh > 0 then
   end
 end
 local last = 1e9
-if fresh > 0 then last = last + call('HINCRBY', META, 'puts', fresh) - fresh end
+if fresh > 0 then
+  local puts = call('HINCRBY', META, 'puts', fresh)
+  local ids_taken = redis.pcall('INCRBY', 'sluice:ids', fresh)
+  if type(ids_taken) ~= 'number' then ids_taken = puts end
+  last = last + ids_taken - fresh
+end
 
 local function add(id, a)
   local delay, ttl = num(ARGV[a + 3], 0), num(ARGV[a + 4])
