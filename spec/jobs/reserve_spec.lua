@@ -10,6 +10,21 @@ local function bodies(reserved)
 end
 
 engines.describe("reserve", function(it)
+  it("tries for each of many that do not wait", function(store)
+    local queue = store:queue "mail"
+    queue:put_many { "a", "b", "c" }
+    local got = {}
+    sluice.task_group(function(group)
+      for i = 1, 4 do
+        group:create_task(function()
+          local job = queue:reserve(0)
+          got[i] = job and job.body or "nothing"
+        end)
+      end
+    end)
+    assert.same({ "a", "b", "c", "nothing" }, got)
+  end)
+
   it("gives jobs in the order they were put", function(store)
     local queue = store:queue "mail"
     for i = 1, 12 do queue:put(tostring(i)) end

@@ -19,7 +19,10 @@ local Slot = {}
 
 --- The waiters of a queue.
 function Waiters.new(engine, q)
-  return setmetatable({ engine = engine, q = q, wanted = 0 }, Waiters)
+  return setmetatable({
+    engine = engine, q = q, wanted = 0,
+    turns = 0, turn = sluice.Event(), -- ends of a leader's call
+  }, Waiters)
 end
 
 -- -- the list --
@@ -47,6 +50,9 @@ local function wake(slot)
 end
 
 local function wake_leader(waiters)
+  waiters.turns = waiters.turns + 1
+  waiters.turn:set()
+  waiters.turn:clear()
   if waiters.first then wake(waiters.first) end
 end
 
@@ -101,6 +107,18 @@ local function sleep(slot, due)
   return woken or slot.jobs ~= nil
 end
 
+-- For who does not want to wait and does not lead. The leader may be about to
+-- be answered, and there may be jobs for both; then it stays in line until
+-- the answer is there. Returns false when there is nothing for it.
+local function stay(waiters, slot)
+  local turns = waiters.turns
+  local stats = waiters.engine:stats(waiters.q)
+  if slot.jobs or waiters.first == slot then return true end
+  if not stats or stats.ready == 0 or stats.paused then return false end
+  if turns == waiters.turns then waiters.turn:wait() end
+  return true
+end
+
 -- Asks the engine for all. Returns nil and a reason, or true.
 local function lead(waiters, due)
   local jobs, reason, message =
@@ -122,6 +140,8 @@ function Waiters:take(n, timeout)
     if self.first == slot then
       local done, reason, message = lead(self, due)
       if not done and not slot.jobs then return nil, reason, message end
+    elseif timeout == 0 then
+      if not stay(self, slot) then return nil, "timeout" end
     elseif not sleep(slot, due) then
       return nil, "timeout"
     end
