@@ -1,4 +1,5 @@
 local engines = require "spec.support.engines"
+local errors = require "spec.support.errors"
 local sluice = require "sluice"
 
 engines.describe("a lease", function(it)
@@ -127,6 +128,21 @@ engines.describe("a lease", function(it)
     assert.equal(1, queue:stats().delayed)
     queue:reserve(5)
     assert.is_true(sluice.time() - start >= 0.3)
+  end)
+
+  it("refuses a backoff function's result that is no time", function(store)
+    local result
+    local queue = store:queue("mail", { backoff = function()
+      return result
+    end })
+    queue:put "a"
+    local job = queue:reserve(0)
+    for _, value in ipairs { -1, 0 / 0, "1" } do
+      result = value
+      assert.matches("lease_spec.lua:%d+: bad result of a backoff function",
+        errors.of(job.nack, job))
+    end
+    assert.is_true(job:ack())
   end)
 
   it("asks a function for the backoff", function(store)

@@ -1,4 +1,5 @@
 local engines = require "spec.support.engines"
+local errors = require "spec.support.errors"
 local sluice = require "sluice"
 
 engines.describe("a worker", function(it)
@@ -101,6 +102,31 @@ engines.describe("a worker", function(it)
       group:cancel()
     end)
     assert.equal(2, queue:stats().ready)
+  end)
+
+  it("ends with a handler that cancels its task", function(store)
+    local queue = store:queue "mail"
+    queue:put_many { "a", "b", "c" }
+    local worker = store:worker("mail", function()
+      sluice.current_task():cancel()
+      sluice.sleep(0)
+    end, { prefetch = 1 })
+    sluice.wait(worker.tasks)
+    worker.fetcher:pawait()
+    assert.equal(3, queue:stats().ready)
+    assert.equal(0, queue:stats().leased)
+  end)
+
+  it("cannot be waited for by its own handler", function(store)
+    local queue, err = store:queue "mail", nil
+    queue:put "a"
+    local worker
+    worker = store:worker("mail", function()
+      err = errors.of(worker.stop, worker)
+    end)
+    assert.is_true(queue:drain(5))
+    worker:stop()
+    assert.matches("a handler cannot wait for the end of its own worker", err)
   end)
 
   it("renews the leases of handlers that take long", function(store)

@@ -43,9 +43,22 @@ local function exponential(spec)
   end
 end
 
+-- A script's function, whose results are checked; what is wrong is said of
+-- the line where it begins.
+local function checked(fn)
+  return function(attempts, job)
+    local seconds = fn(attempts, job)
+    local wrong = options.seconds(seconds)
+    if not wrong then return seconds end
+    local at = debug.getinfo(fn, "S")
+    error(("%s:%d: bad result of a backoff function (%s)"):format(
+      at.short_src, at.linedefined, wrong), 0)
+  end
+end
+
 --- The function attempts -> seconds that a checked option stands for.
 function backoff.new(value)
-  if type(value) == "function" then return value end
+  if type(value) == "function" then return checked(value) end
   if type(value) == "number" then
     return function() return value end
   end

@@ -73,7 +73,16 @@ local function handle(worker, job)
   job.ended = true -- or its lease was lost, or the store closed
 end
 
+-- A task that ends before its time was cancelled by its handler. Then the
+-- worker ends: what is reserved for it has to be given back.
+local Post = {
+  __close = function(self)
+    self.worker.fetcher:cancel("a handler has cancelled its task")
+  end,
+}
+
 local function work(worker)
+  local _ <close> = setmetatable({ worker = worker }, Post)
   for job in worker.inbox do
     worker.running = worker.running + 1
     handle(worker, job)
@@ -152,6 +161,11 @@ end
 -- Waits.
 function Worker:stop(grace)
   options.check_timeout(grace, 1, "stop")
+  for _, task in ipairs(self.tasks) do
+    if task == sluice.current_task() then
+      error("a handler cannot wait for the end of its own worker", 2)
+    end
+  end
   require("sluice.core").checkpoint("stop")
   self.fetcher:cancel("the worker is stopped")
   self.fetcher:pawait()
