@@ -1,6 +1,7 @@
 local errors = require "spec.support.errors"
 local http = require "sluice.http"
 local sluice = require "sluice"
+local sockets = require "spec.support.sockets"
 local support = require "spec.support.http"
 local testing = require "sluice.testing"
 
@@ -76,13 +77,46 @@ describe("the access log", function()
   end)
 
   it("tells of requests that failed", function()
-    local app, lines = support.app(), nil
-    app:get("/fail", function() error "oops" end)
+    local app, lines, entries = support.app(), nil, nil
+    app:get("/fail", function()
+      sluice.sleep(2)
+      error "oops"
+    end)
     support.catch_stderr(function()
-      lines = logged(app, bytes "GET /fail HTTP/1.1\nHost: a\n\n")
+      lines, entries = logged(app,
+        bytes "GET /fail HTTP/1.1\nHost: a\nConnection: close\n\n")
     end)
     assert.equal(1, #lines)
     assert.matches('"GET /fail HTTP/1.1" 500', lines[1])
+    assert.equal(#"500 Internal Server Error\n", entries[1].bytes)
+    assert.is_true(entries[1].seconds >= 2)
+  end)
+
+  it("tells the bytes of the body that was sent", function()
+    local app = http.App()
+    app:get("/empty", function() return 204, "nothing of it" end)
+    app:post("/", function(request) return tostring(request:text()) end)
+    local _, entries = logged(app, bytes("GET /empty HTTP/1.1\nHost: a\n\n"
+      .. "POST / HTTP/1.1\nHost: a\nTransfer-Encoding: chunked\n\nzz\n"))
+    assert.same({ 204, 0, 400, 0 }, { entries[1].status, entries[1].bytes,
+      entries[2].status, entries[2].bytes })
+  end)
+
+  it("has one line of a stream whose client goes away", function()
+    local app = http.App()
+    app:get("/", function()
+      return function() return ("x"):rep(1000) end
+    end)
+    local entries = {}
+    with_app(app, function(port)
+      local stream = sockets.connect(port)
+      stream:write(GET)
+      stream:readuntil "\r\n\r\n"
+      stream:close()
+      sluice.sleep(1)
+    end, { access_log = function(_, entry) table.insert(entries, entry) end })
+    assert.equal(1, #entries)
+    assert.equal(499, entries[1].status)
   end)
 
   it("goes to a file, or to stderr", function()
@@ -109,7 +143,8 @@ describe("the access log", function()
   end)
 
   it("is true, a file or a function", function()
-    assert.matches("access_log must be true, an open file or a function",
-      errors.of(function() http.App():serve { port = 0, access_log = "x" } end))
+    errors.raises("bad argument #1 to 'serve' (access_log: true, an open "
+      .. "file or a function expected)",
+      function() http.App():serve { access_log = "x" } end)
   end)
 end)

@@ -135,6 +135,8 @@ describe("a route", function()
       function() app:get("/fixed", print) end)
     raises("bad path '/a{b}' (a parameter is a whole segment: {name})",
       function() app:get("/a{b}", print) end)
+    raises("bad path '/{a}/{a*}' ({a} is there twice)",
+      function() app:get("/{a}/{a*}", print) end)
     raises("bad path '/{a*}/b' ({a*} must be its end)",
       function() app:get("/{a*}/b", print) end)
   end)
@@ -346,10 +348,20 @@ describe("http.App", function()
     raises("bad argument #1 to 'App' ('head_timeout' must be a number that "
       .. "is not negative)",
       function() http.App { head_timeout = "1" } end)
+    raises("bad argument #1 to 'App' ('max_connections' must be at least 1)",
+      function() http.App { max_connections = 0 } end)
     raises("bad argument #1 to 'serve' (unknown option 'prot')",
       function() http.App():serve { prot = 1 } end)
     raises("bad argument #1 to 'run' ('host' must be a string)",
       function() http.App():run { host = 1 } end)
+    raises("bad argument #1 to 'run' (port: integer from 0 to 65535 expected)",
+      function() http.App():run { port = 65536 } end)
+    raises("bad argument #1 to 'serve' (grace: number that is not negative "
+      .. "expected)",
+      function() http.App():serve { grace = 0 / 0 } end)
+    raises("bad argument #1 to 'serve' (backlog: integer from 1 to 2147483647 "
+      .. "expected)",
+      function() http.App():serve { backlog = 0 } end)
     raises("bad argument #1 to 'use' (function expected, got nil)",
       function() http.App():use() end)
     raises("bad argument #1 to 'on_startup' (function expected, got nil)",

@@ -118,6 +118,7 @@ describe("http.cookie", function()
         { path = path })
     end
     refuses("'domain' must be the name of a host", { domain = "a b" })
+    refuses("'domain' must be the name of a host", { domain = "" })
     refuses("'max_age' must be a whole number of seconds", { max_age = 0.5 })
     refuses("'expires' must be a time as os.time gives it",
       { expires = "tomorrow" })

@@ -204,6 +204,25 @@ describe("http.event_stream", function()
     end, { grace = 3 })
   end)
 
+  it("that has ended takes no more events", function()
+    local kept
+    local app = app_of(function(events) kept = events end)
+    app:get("/next", function()
+      return function()
+        if not kept then return nil end
+        assert.same({ nil, "the answer has ended", "EPIPE" },
+          { kept:send "late" })
+        kept = nil
+        return "next"
+      end
+    end)
+    with_app(app, function(port)
+      local list = support.answers(support.exchange(port,
+        GET .. bytes "GET /next HTTP/1.1\nHost: a\n\n"))
+      assert.same({ "", "next" }, { list[1].body, list[2].body })
+    end)
+  end)
+
   it("checks its arguments", function()
     local function refused(why, ...)
       local fn, options = ...

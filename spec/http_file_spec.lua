@@ -187,6 +187,14 @@ describe("a part of a file", function()
 end)
 
 describe("a file that is being sent", function()
+  it("has ranges only for GET", function()
+    serving(function(get)
+      local answer = get("/a.txt", { Range = "bytes=0-0" }, "HEAD")
+      assert.equal(200, answer.status)
+      assert.is_nil(answer.headers["content-range"])
+    end)
+  end)
+
   -- How many descriptors this process has open on files of the directory.
   local function open_files(directory)
     local pipe <close> = io.popen("ls -l /proc/$PPID/fd")

@@ -417,6 +417,47 @@ describe("file:save", function()
     end)
   end)
 
+  plainly("can save a file where it is saved already", function()
+    sluice.run(function()
+      saved({ { "f", long, "f" } }, nil, function(file, path)
+        assert.is_true(file:save(path))
+        assert.is_true(file:save(path))
+        assert.equal(long, file:text())
+      end)
+    end)
+  end)
+
+  -- What `file:save(path)` returns for one on disk and one in memory, where
+  -- there is no room, and that the place is as it was.
+  local function is_not_saved(path, code, check)
+    on_disk(function(form)
+      for _, name in ipairs { "f", "g" } do
+        assert.equal(code, select(3, form[name]:save(path)))
+        check()
+      end
+      return "ok"
+    end, function(app)
+      assert.equal("ok",
+        ask(app, { { "f", long, "f" }, { "g", "short", "g" } }).body)
+    end)
+  end
+
+  plainly("replaces only plain files", function()
+    sluice.run(function()
+      with_directory(function(directory)
+        local path = directory .. "/pipe"
+        os.execute("mkfifo " .. path)
+        is_not_saved(path, "EEXIST", function()
+          assert.same({ "pipe" }, list(directory))
+        end)
+        is_not_saved(directory, "EISDIR", function()
+          assert.same({ "pipe" }, list(directory))
+        end)
+        os.remove(path)
+      end)
+    end)
+  end)
+
   it("returns why it cannot", function()
     on_disk(function(form, _, directory)
       for _, name in ipairs { "f", "g" } do

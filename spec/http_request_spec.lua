@@ -84,8 +84,59 @@ describe("a request", function()
     end, function(port) ask(port, post("body", "X: 1\n")) end)
     assert.equal("1", request.headers.x)
     assert.same({}, request.query)
-    assert.matches("http_request_spec.lua:%d+: the request was answered, "
-      .. "its body is gone", errors.of(function() request:text() end))
+    for _, name in ipairs { "text", "json", "read" } do
+      assert.matches("http_request_spec.lua:%d+: the request was answered, "
+        .. "its body is gone", errors.of(function()
+        local text = request[name](request)
+        return text
+      end))
+    end
+  end)
+
+  -- The handler leaves a task in `request[method]`, and answers. Returns what
+  -- the task came to, and the statuses and bodies of that and a next request.
+  local function abandoned(method, wait)
+    local app, reading = http.App(), nil
+    app:post("/", function(request)
+      reading = sluice.create_task(pcall, function()
+        local text = request[method](request)
+        return text
+      end)
+      sluice.sleep(wait)
+      return "left"
+    end)
+    app:post("/next", function(request)
+      sluice.sleep(1)
+      return request:text()
+    end)
+    local list
+    with_app(app, function(port)
+      local stream <close> = sockets.connect(port)
+      stream:write(bytes "POST / HTTP/1.1\nHost: a\nContent-Length: 3\n\n")
+      sluice.sleep(2)
+      stream:write("abc" .. bytes("POST /next HTTP/1.1\nHost: a\n"
+        .. "Connection: close\nContent-Length: 4\n\nnext"))
+      list = answers(stream:read_all())
+    end)
+    return list, reading:await()
+  end
+
+  it("that was answered is not read on by another task", function()
+    for _, method in ipairs { "text", "read" } do
+      local list, ok, err = abandoned(method, 1)
+      assert.is_false(ok)
+      assert.matches("http_request_spec.lua:%d+: the request was answered, "
+        .. "its body is gone$", err)
+      assert.same({ "left", "next" }, { list[1].body, list[2].body })
+    end
+  end)
+
+  it("is not taken for the one before by another task", function()
+    for _, method in ipairs { "text", "read" } do
+      local list, ok, text = abandoned(method, 2)
+      assert.is_true(not ok or text == "abc")
+      assert.same({ "left", "next" }, { list[1].body, list[2].body })
+    end
   end)
 
   it("takes fields of a script's own", function()
@@ -256,7 +307,7 @@ describe("request:json", function()
       assert.equal(200, answer.status) -- the handler's to decide
     end
     for _, text in ipairs { "", "{", "nul", "{} {}", "NaN",
-      ("["):rep(2000), '"\\ud800"', "{'a':1}" } do wrong(text) end
+      ("["):rep(2000), '"\\ud800"', "{'a':1}", "[1]\0]" } do wrong(text) end
   end)
 end)
 

@@ -1,4 +1,6 @@
+local errors = require "spec.support.errors"
 local http = require "sluice.http"
+local net = require "sluice.net"
 local process = require "spec.support.process"
 local sluice = require "sluice"
 local sockets = require "spec.support.sockets"
@@ -50,6 +52,39 @@ describe("app:serve", function()
     assert.same({ "startup", "shutdown", "cleanup" }, notes)
     assert.equal("sluice.http.Server (0 connections, stopping)",
       tostring(server))
+  end)
+
+  it("ends what it began when it cannot serve", function()
+    local ended = { "startup", "shutdown", "cleanup" }
+    local taken = assert(net.serve(print, "127.0.0.1", 0))
+    local app, notes = noting()
+    assert.is_nil(app:serve { port = select(2, taken:sockname()) })
+    assert.same(ended, notes)
+
+    app, notes = noting()
+    app:on_startup(function() error("a hook failed", 0) end)
+    assert.equal("a hook failed", errors.of(app.serve, app, { port = 0 }))
+    assert.same(ended, notes)
+
+    app, notes = noting()
+    app:on_startup(function() sluice.sleep(5) end)
+    sluice.wait_for(1, app.serve, app, { port = 0 })
+    assert.same(ended, notes)
+    taken:close()
+    taken:wait_closed()
+  end)
+
+  it("stops when on_listen fails", function()
+    local app, notes = noting()
+    local port
+    assert.equal("it failed", errors.of(app.serve, app, {
+      port = 0, on_listen = function(_, given)
+        port = given
+        error("it failed", 0)
+      end,
+    }))
+    assert.same({ "startup", "shutdown", "cleanup" }, notes)
+    assert.is_nil(net.connect("127.0.0.1", port))
   end)
 
   it("tells where it listens", function()
@@ -159,6 +194,34 @@ describe("a stop", function()
     assert.same({ "startup", "begin", "shutdown", "cleanup" }, notes)
   end)
 
+  it("is cut short by a cancellation, and comes to its end", function()
+    local app, notes = noting()
+    local server = assert(app:serve { port = 0 })
+    local stream <close> = ask_slowly(select(2, server:sockname()), 100)
+    assert.is_false(sluice.wait_for(1, server.stop, server) == true)
+    assert.equal("", stream:read_all())
+    assert.is_true(server:wait_closed(0))
+    assert.same({ "startup", "begin", "shutdown", "cleanup" }, notes)
+    server:stop()
+  end)
+
+  it("cannot be waited for by what it waits for", function()
+    local why = "a handler or hook of the server cannot wait for its stop: "
+      .. "close it"
+    local app, server = http.App(), nil
+    local function stop()
+      errors.raises(why, function() server:stop() end)
+      server:close()
+    end
+    app:get("/", stop)
+    app:on_shutdown(stop)
+    app:on_cleanup(stop)
+    server = assert(app:serve { port = 0 })
+    local _, port = server:sockname()
+    assert.equal(204, support.ask(port, GET).status)
+    assert.is_true(server:wait_closed(5))
+  end)
+
   it("goes on when a hook fails", function()
     local app, notes = noting()
     app:on_shutdown(function() error "a hook failed" end)
@@ -199,7 +262,7 @@ note("ended " .. tostring(ended))
 
 describe("app:run", function()
   plainly("serves from a main chunk until SIGTERM", function()
-    local output, errors = session(PROGRAM, [[
+    local output, log = session(PROGRAM, [[
       curl $URL/; echo
       curl -d "some text" $URL/echo; echo
       curl -o /dev/null -w '%{http_code}\n' $URL/nothing
@@ -208,23 +271,23 @@ describe("app:run", function()
     ]])
     assert.equal("hello\nsome text\n404\nstatus 0\nslow", output)
     assert.equal("startup\nbegin\nshutdown\nend\ncleanup\nended true\n",
-      errors)
+      log)
   end)
 
   plainly("stops at SIGINT as at SIGTERM", function()
-    local output, errors = session(PROGRAM, "kill -INT $PID; status")
+    local output, log = session(PROGRAM, "kill -INT $PID; status")
     assert.equal("status 0\n", output)
-    assert.equal("startup\nshutdown\ncleanup\nended true\n", errors)
+    assert.equal("startup\nshutdown\ncleanup\nended true\n", log)
   end)
 
   plainly("cancels what outlasts the grace", function()
-    local output, errors = session(PROGRAM, [[
+    local output, log = session(PROGRAM, [[
       { curl $URL/slow/100; echo "curl $?"; } &
       await begin; stop; status; wait
     ]])
     assert.matches("curl 52\n", output)
     assert.matches("status 0\n", output)
-    assert.equal("startup\nbegin\nshutdown\ncleanup\nended true\n", errors)
+    assert.equal("startup\nbegin\nshutdown\ncleanup\nended true\n", log)
   end)
 
   plainly("ends at once at the second signal", function()
@@ -251,7 +314,7 @@ describe("app:run", function()
   end)
 
   plainly("tells that it cannot listen, and returns it", function()
-    local output, errors = session([[
+    local output, log = session([[
       local http = require "sluice.http"
       local app = http.App()
       print("port 0")
@@ -260,7 +323,7 @@ describe("app:run", function()
     ]], "status")
     assert.equal("status 0\n", output)
     assert.equal("sluice.http: cannot listen at 192.0.2.1:80: address not "
-      .. "available (EADDRNOTAVAIL)\n", errors)
+      .. "available (EADDRNOTAVAIL)\n", log)
   end)
 
   plainly("survives clients that reset, send half requests or nothing",

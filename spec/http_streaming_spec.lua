@@ -62,6 +62,16 @@ describe("a request and its answer, both in pieces", function()
     end, { idle_timeout = 1 })
   end)
 
+  it("end together when the request is cut off or malformed", function()
+    for _, rest in ipairs { "", "zz\r\n" } do
+      serving(echo, function(port)
+        local text = support.exchange(port, CHUNKED .. chunk "one" .. rest)
+        assert.matches("one\r\n$", text)
+        assert.not_matches("0\r\n\r\n$", text)
+      end)
+    end
+  end)
+
   it("begin with 100 Continue, if the client waits for it", function()
     serving(echo, function(port)
       local stream <close> = sockets.connect(port)

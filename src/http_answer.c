@@ -20,7 +20,8 @@ enum {
   MAX_HEADERS = 100,
   COPIED = 16384,       /* a longer body is not copied behind its head */
   SLICE = 131072,       /* of a long body, sent when the one before is gone */
-  PASSED_OVER = 65536   /* a shorter rest of a body is, to keep the client */
+  PASSED_OVER = 65536,  /* a shorter rest of a body is, to keep the client */
+  CLIENT_GONE = 499     /* the status for the log */
 };
 
 /* The stack of respond and start. */
@@ -93,7 +94,9 @@ static void collect_headers(lua_State *L, struct headers *headers) {
   headers->n = 0;
   headers->has_type = headers->close = false;
   if (lua_isnoneornil(L, HEADERS)) return;
-  luaL_checktype(L, HEADERS, LUA_TTABLE);
+  if (!lua_istable(L, HEADERS))
+    luaL_error(L, "the headers are a %s, not a table",
+               luaL_typename(L, HEADERS));
   lua_pushnil(L);
   while (lua_next(L, HEADERS)) {
     int name = lua_gettop(L) - 1;
@@ -129,9 +132,12 @@ static bool settle_body(struct sl_http_conn *conn, struct sl_stream *stream) {
 }
 
 static int check_status(lua_State *L) {
-  lua_Integer status = luaL_checkinteger(L, STATUS);
+  int is_integer;
+  lua_Integer status = lua_tointegerx(L, STATUS, &is_integer);
+  if (!is_integer) luaL_error(L, "the status is no integer");
   if (status < 200 || status > 999)
-    luaL_error(L, "the status %d is not one of 200 to 999", (int)status);
+    luaL_error(L, "the status %I is not one of 200 to 999",
+               (LUAI_UACINT)status);
   return (int)status;
 }
 
@@ -188,7 +194,8 @@ static int k_send(lua_State *L, int status, lua_KContext ctx) {
 }
 
 /* Sends a long body as its client takes it: the string stays on the stack,
-   and no more than a slice is copied. The status is on the top. */
+   and no more than a slice is copied. The status is on the top. Pushes how
+   much was sent. */
 static int send_rest(lua_State *L, struct sl_http_conn *conn,
                      struct sl_task *task) {
   struct sl_stream *stream = sl_http_stream_of(conn);
@@ -201,7 +208,9 @@ static int send_rest(lua_State *L, struct sl_http_conn *conn,
     if (sl_stream_above(stream) && conn->sent < len)
       return sl_http_conn_drain_k(L, conn, stream, task, k_send);
   }
-  return 1;
+  if (conn->sent < len) lua_pushinteger(L, CLIENT_GONE);
+  lua_pushinteger(L, (lua_Integer)conn->sent);
+  return 2;
 }
 
 static void check_asked(lua_State *L, const struct sl_http_conn *conn) {
@@ -210,7 +219,7 @@ static void check_asked(lua_State *L, const struct sl_http_conn *conn) {
 }
 
 /* The refusal of a body goes before any other answer. Returns whether it was
-   made; pushes its status. */
+   made; pushes its status, and that nothing of the body was sent. */
 static bool refuse_instead(lua_State *L, struct sl_http_conn *conn,
                            struct sl_stream *stream) {
   if (stream != NULL && !sl_http_broken(stream) && conn->refused == 0)
@@ -219,14 +228,15 @@ static bool refuse_instead(lua_State *L, struct sl_http_conn *conn,
   conn->closing = true;
   if (stream != NULL && conn->refused > 0)
     sl_http_conn_refuse(conn, stream, conn->refused);
-  lua_pushinteger(L, conn->refused > 0 ? conn->refused : 499);
+  lua_pushinteger(L, conn->refused > 0 ? conn->refused : CLIENT_GONE);
+  lua_pushinteger(L, 0);
   return true;
 }
 
 /* conn:respond(status, headers, type, body): answers. headers: a table or
    nil; type: of the body, if headers do not say; body: a string or nil.
-   Returns the status that was sent in the end; 499: nobody was there. Waits
-   while the client takes a long body. */
+   Returns the status that was sent in the end (499: nobody was there), and
+   how many bytes of the body. Waits while the client takes a long body. */
 static int respond(lua_State *L) {
   struct sl_http_conn *conn = sl_http_conn_check(L);
   struct sl_stream *stream = sl_http_stream_of(conn);
@@ -240,7 +250,7 @@ static int respond(lua_State *L) {
     task = sl_wait_enter(L, conn->loop);
     if (sl_wait_must_pause(task)) return sl_wait_pause_k(L, task, respond);
   }
-  if (refuse_instead(L, conn, stream)) return 1;
+  if (refuse_instead(L, conn, stream)) return 2;
   prepare(L, conn, &headers, &response);
   response.length = len;
   response.known_length = true;
@@ -249,10 +259,11 @@ static int respond(lua_State *L) {
   conn->state = SL_HTTP_ANSWERED;
   sl_bytes_clear(&conn->piece);
   lua_pushinteger(L, response.status);
-  if (response.framing != SL_HTTP_BY_LENGTH) return 1;
-  if (task == NULL) {
+  if (response.framing != SL_HTTP_BY_LENGTH) len = 0;
+  if (task == NULL || len == 0) {
     append_body(L, stream, body, len);
-    return 1;
+    lua_pushinteger(L, (lua_Integer)len);
+    return 2;
   }
   sl_stream_flush(stream);
   conn->sent = 0;
@@ -277,7 +288,10 @@ static int start(lua_State *L) {
   struct sl_http_response response;
   struct headers headers;
   check_asked(L, conn);
-  if (refuse_instead(L, conn, stream)) return 1;
+  if (refuse_instead(L, conn, stream)) {
+    lua_pop(L, 1);
+    return 1;
+  }
   prepare(L, conn, &headers, &response);
   response.known_length = !lua_isnoneornil(L, BODY);
   if (response.known_length)
@@ -318,15 +332,17 @@ static int k_chunk(lua_State *L, int status, lua_KContext ctx) {
    when nobody is there to read it. Waits while too much is queued. */
 static int chunk(lua_State *L) {
   struct sl_http_conn *conn = sl_http_conn_check(L);
-  struct sl_task *task = sl_wait_enter(L, conn->loop);
+  struct sl_task *task;
   struct sl_stream *stream;
   size_t len;
   const char *data = luaL_checklstring(L, 2, &len);
+  sl_http_conn_note(L, conn);
+  task = sl_wait_enter(L, conn->loop);
   if (sl_wait_must_pause(task)) return sl_wait_pause_k(L, task, chunk);
   stream = sl_http_stream_of(conn);
   if (stream == NULL) return sl_fail_closed(L, "connection");
-  if (conn->state != SL_HTTP_SENDING)
-    return luaL_error(L, "no answer was begun");
+  if (conn->state != SL_HTTP_SENDING || !sl_http_conn_is_current(L, conn))
+    return sl_fail_uv(L, UV_EPIPE); /* the answer has ended */
   if (conn->framing == SL_HTTP_BY_LENGTH) {
     if (len > conn->left)
       return luaL_error(L, "the body is longer than was announced");
@@ -341,7 +357,9 @@ static int chunk(lua_State *L) {
   return sl_http_conn_drain_k(L, conn, stream, task, k_chunk);
 }
 
-/* conn:finish(): the body is complete. Never waits. */
+/* conn:finish(): the body is complete; but if the request's could not be had
+   meanwhile, the answer is cut off, so that half of it is not taken for the
+   whole. Never waits. */
 static int finish(lua_State *L) {
   struct sl_http_conn *conn = sl_http_conn_check(L);
   struct sl_stream *stream = sl_http_stream_of(conn);
@@ -351,7 +369,7 @@ static int finish(lua_State *L) {
   if (stream != NULL && !settle_body(conn, stream)) conn->closing = true;
   sl_bytes_clear(&conn->piece);
   if (stream != NULL && conn->framing == SL_HTTP_BY_CHUNKS &&
-      !sl_http_write_last_chunk(&stream->out))
+      conn->refused == 0 && !sl_http_write_last_chunk(&stream->out))
     return luaL_error(L, "not enough memory");
   conn->state = SL_HTTP_ANSWERED;
   return 0;

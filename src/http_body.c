@@ -13,6 +13,9 @@
 
 enum { GONE = -1 /* refused, and nobody is there to be told */ };
 
+/* From conn:body and conn:read to whoever called a method of the request. */
+enum { BODY_CALLER = 3, READ_CALLER = 2 };
+
 /* Pushes nil and why the body cannot be had. */
 static int push_refusal(lua_State *L, struct sl_http_conn *conn, int status,
                         const char *reason) {
@@ -46,13 +49,21 @@ static int park(lua_State *L, struct sl_http_conn *conn,
   return sl_http_conn_park_k(L, conn, stream, task, due_ns, k);
 }
 
+/* Raises where a method of the request was called, `level` calls above. */
+static void check_current(lua_State *L, const struct sl_http_conn *conn,
+                          int level) {
+  if (sl_http_conn_is_current(L, conn)) return;
+  luaL_where(L, level);
+  lua_pushliteral(L, "the request was answered, its body is gone");
+  lua_concat(L, 2);
+  lua_error(L);
+}
+
 /* The stream, or NULL and *results says that a failure was pushed. */
 static struct sl_stream *enter_body(lua_State *L, struct sl_http_conn *conn,
                                     int *results) {
   struct sl_stream *stream = sl_http_stream_of(conn);
   *results = 0;
-  if (conn->state == SL_HTTP_WAITING || conn->state == SL_HTTP_ANSWERED)
-    luaL_error(L, "the request was answered, its body is gone");
   if (conn->refused != 0)
     *results = sl_fail(L, conn->refused == 413 ? "the body is too long"
                                                : "the body could not be read");
@@ -85,10 +96,11 @@ static int collect(lua_State *L, struct sl_http_conn *conn,
 static int k_body(lua_State *L, int status, lua_KContext ctx) {
   struct sl_task *task = (struct sl_task *)ctx;
   struct sl_http_conn *conn = lua_touserdata(L, 1);
+  enum sl_wake wake = sl_http_conn_outcome(L, conn, task);
   (void)status;
-  if (sl_http_conn_outcome(L, conn, task) == SL_TIMED_OUT)
-    return push_late(L, conn);
-  return collect(L, conn, task);
+  check_current(L, conn, BODY_CALLER);
+  return wake == SL_TIMED_OUT ? push_late(L, conn)
+                              : collect(L, conn, task);
 }
 
 /* Nothing of the body is to come, but perhaps the client's end. */
@@ -126,8 +138,11 @@ static int collect(lua_State *L, struct sl_http_conn *conn,
 /* conn:body(): the whole body, or what is left of it; nil, reason. Waits. */
 static int body(lua_State *L) {
   struct sl_http_conn *conn = sl_http_conn_check(L);
-  struct sl_task *task = sl_wait_enter(L, conn->loop);
+  struct sl_task *task;
+  sl_http_conn_note(L, conn);
+  task = sl_wait_enter(L, conn->loop);
   if (sl_wait_must_pause(task)) return sl_wait_pause_k(L, task, body);
+  check_current(L, conn, BODY_CALLER);
   return collect(L, conn, task);
 }
 
@@ -139,10 +154,11 @@ static int read_piece(lua_State *L, struct sl_http_conn *conn,
 static int k_read(lua_State *L, int status, lua_KContext ctx) {
   struct sl_task *task = (struct sl_task *)ctx;
   struct sl_http_conn *conn = lua_touserdata(L, 1);
+  enum sl_wake wake = sl_http_conn_outcome(L, conn, task);
   (void)status;
-  if (sl_http_conn_outcome(L, conn, task) == SL_TIMED_OUT)
-    return push_late(L, conn);
-  return read_piece(L, conn, task);
+  check_current(L, conn, READ_CALLER);
+  return wake == SL_TIMED_OUT ? push_late(L, conn)
+                              : read_piece(L, conn, task);
 }
 
 static int push_piece(lua_State *L, struct sl_http_conn *conn, size_t most) {
@@ -190,10 +206,11 @@ static int read_some(lua_State *L) {
   struct sl_task *task;
   if (!lua_isnoneornil(L, 2) && sl_check_count(L, 2) <= 0)
     return luaL_argerror(L, 2, "size must be positive");
+  sl_http_conn_note(L, conn);
   task = sl_wait_enter(L, conn->loop);
   if (sl_wait_must_pause(task)) return sl_wait_pause_k(L, task, read_some);
-  if (conn->state == SL_HTTP_ASKED || conn->state == SL_HTTP_SENDING)
-    start_streaming(L, conn);
+  check_current(L, conn, READ_CALLER);
+  start_streaming(L, conn);
   return read_piece(L, conn, task);
 }
 

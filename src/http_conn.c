@@ -12,7 +12,7 @@
 
 enum {
   FLUSH_AT = 32768,   /* queued bytes of answers that go out early */
-  REST_NS = 250000000 /* without a request: the connection rests */
+  REST_NS = 50000000 /* without a request: the connection rests */
 };
 
 const struct sl_class sl_http_conn_class = {"sluice.http.Connection",
@@ -207,6 +207,7 @@ static int push_request(lua_State *L, struct sl_http_conn *conn,
   else
     lua_pushnil(L);
   conn->state = SL_HTTP_ASKED;
+  conn->serial++;
   conn->idle_due_ns = 0;
   conn->head_due_ns = 0;
   conn->body_due_ns = 0;
@@ -308,6 +309,13 @@ static int advance(lua_State *L, struct sl_http_conn *conn,
   }
 }
 
+/* Tasks that still wait for the body of a request that was answered are told
+   that it is gone. */
+static void dismiss_readers(struct sl_stream *stream) {
+  while (!sl_list_empty(&stream->readers))
+    sl_task_wake(sl_task_of(stream->readers.next), SL_WOKEN);
+}
+
 /* conn:next(): waits for a request. Returns its method, path, head, query
    and the path as it was sent; false when none has come for a while and the
    connection may rest; nil when there is no more; nil, status, reason when
@@ -324,6 +332,7 @@ static int next_request(lua_State *L) {
   if (conn->task != task) sl_http_conn_watch(L, conn, stream, task);
   if (conn->state == SL_HTTP_ASKED || conn->state == SL_HTTP_SENDING)
     return luaL_error(L, "the request was not answered");
+  dismiss_readers(stream);
   if (conn->state == SL_HTTP_ANSWERED && !conn->parser.stream)
     sl_http_stream(&conn->parser); /* the rest of its body is passed over */
   return advance(L, conn, task);

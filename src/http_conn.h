@@ -66,6 +66,7 @@ struct sl_http_conn {
   uint64_t idle_due_ns;   /* when it was idle too long, 0: not idle */
   uint64_t head_due_ns;   /* when the head must be whole, 0: no byte yet */
   uint64_t body_due_ns;   /* when the body must be whole, 0: not asked for */
+  lua_Integer serial;     /* of the request in work */
   size_t sent;            /* bytes of a long body */
   size_t unwritten;       /* bytes, when the wait for them began */
   struct sl_bytes piece;  /* of a streamed body, not yet read */
@@ -132,6 +133,25 @@ static inline struct sl_stream *sl_http_stream_of(
 /* Whether nobody is there to take an answer. */
 static inline bool sl_http_broken(const struct sl_stream *stream) {
   return stream->broken != 0 || (stream->end != 0 && stream->end != UV_EOF);
+}
+
+/* Where a call that is about the request in work notes which one it is: when
+   it goes on after a wait, another may be. */
+enum { SL_HTTP_SERIAL = 3 };
+
+/* First in such a call, which may be begun anew after a pause. */
+static inline void sl_http_conn_note(lua_State *L,
+                                     const struct sl_http_conn *conn) {
+  if (lua_gettop(L) == SL_HTTP_SERIAL) return;
+  lua_settop(L, SL_HTTP_SERIAL - 1);
+  lua_pushinteger(L, conn->serial);
+}
+
+/* Whether the call is about the request in work still. */
+static inline bool sl_http_conn_is_current(lua_State *L,
+                                           const struct sl_http_conn *conn) {
+  return lua_tointeger(L, SL_HTTP_SERIAL) == conn->serial &&
+         (conn->state == SL_HTTP_ASKED || conn->state == SL_HTTP_SENDING);
 }
 
 /* Feeds the parser with what has arrived. The piece of a streamed body is in

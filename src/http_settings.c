@@ -59,6 +59,9 @@ int sl_http_conn_rest(lua_State *L) {
   sl_http_conn_unwatch(L, conn, stream);
   conn->resting = true;
   sl_list_push(&conn->settings->resting, &conn->rest);
+  if (conn->idle_due_ns == 0) /* it was never asked for a request */
+    conn->idle_due_ns = sl_clock_after(sl_loop_now(conn->loop),
+                                       conn->settings->idle_ns);
   stream->listener = conn;
   stream->arrived = on_arrived;
   sl_stream_listen(stream);

@@ -167,14 +167,25 @@ static int read_spool(lua_State *L) {
   return 1;
 }
 
+/* A plain file, or a link, may be replaced. Returns 0 or an error of libuv. */
+static int check_place(const char *path) {
+  struct stat info;
+  if (lstat(path, &info) != 0) return 0;
+  if (S_ISREG(info.st_mode) || S_ISLNK(info.st_mode)) return 0;
+  return S_ISDIR(info.st_mode) ? UV_EISDIR : UV_EEXIST;
+}
+
 /* spool:move(path): gives it a place of its own, and the rights of any new
    file. True; nil, message, code. It can still be read. */
 static int move_spool(lua_State *L) {
   struct spool *spool = check_spool(L);
   size_t len;
   const char *path = luaL_checklstring(L, 2, &len);
+  int error;
   if (!spool->ours) return luaL_error(L, "it was moved before");
   if (len >= PATH_SIZE) return sl_fail_uv(L, UV_ENAMETOOLONG);
+  error = check_place(path);
+  if (error != 0) return sl_fail_uv(L, error);
   if (chmod(spool->path, 0666 & ~creation_mask) != 0) return fail_system(L);
   if (rename(spool->path, path) != 0) {
     int results = fail_system(L);

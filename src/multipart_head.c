@@ -105,15 +105,18 @@ static const char *set_extended(struct sl_multipart_text *text,
   return NULL;
 }
 
-/* What follows the last slash or backslash. */
+/* What follows the last slash or backslash, if that is no directory, too. */
 static void cut_directory(struct sl_multipart_text *name) {
   for (size_t i = name->len; i > 0; i--) {
     char c = name->data[i - 1];
     if (c != '/' && c != '\\') continue;
     name->data += i;
     name->len -= i;
-    return;
+    break;
   }
+  if (name->len > 0 && name->len <= 2 &&
+      memcmp(name->data, "..", name->len) == 0)
+    name->len = 0;
 }
 
 static const char *read_disposition(struct sl_multipart *form,

@@ -202,6 +202,9 @@ static void names(void) {
   check_name("; name=a; filename=\"C:\\dir\\b.txt\"", "part a file b.txt");
   check_name("; name=a; filename=\"../../etc/passwd\"", "part a file passwd");
   check_name("; name=a; filename=\"dir/\"", "part a file ");
+  check_name("; name=a; filename=\"dir/..\"", "part a file ");
+  check_name("; name=a; filename=.", "part a file ");
+  check_name("; name=a; filename=...", "part a file ...");
   check_name("; name=a; filename=\"a\\\"b\"", "part a file a\"b");
   check_name("; name=\xc3\xa9; filename=\"\xc3\xa9\"",
              "part \xc3\xa9 file \xc3\xa9");

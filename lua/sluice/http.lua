@@ -6,6 +6,7 @@
 -- core's (sluice.core.http); what is here is policy.
 
 local sluice = require "sluice"
+local access_log = require "sluice.http.access_log"
 local router = require "sluice.http.router"
 local http_server = require "sluice.http.server"
 local http_test = require "sluice.http.test"
@@ -59,9 +60,26 @@ local LIMITS = {
   handler_timeout = math.huge,
 }
 
+-- What is wrong with an option of serve; nil: nothing.
+local function integer_from(least, most)
+  return function(value)
+    if math.type(value) and value % 1 == 0 and value >= least
+      and value <= most then
+      return nil
+    end
+    return ("integer from %d to %d expected"):format(least, most)
+  end
+end
+
+local function check_grace(value)
+  if math.type(value) and value >= 0 then return nil end
+  return "number that is not negative expected"
+end
+
 local SERVE_OPTIONS = {
-  host = "string", port = "number", unix = "string", reuse_port = "boolean",
-  backlog = "number", grace = "number", access_log = true,
+  host = "string", port = integer_from(0, 65535), unix = "string",
+  reuse_port = "boolean", backlog = integer_from(1, 2147483647),
+  grace = check_grace, access_log = access_log.check,
   on_listen = "function", tls = tls.check_server,
 }
 
@@ -88,6 +106,9 @@ local function check_options(options, known, name)
 end
 
 local function check_limit(key, value)
+  if key == "max_connections" and math.type(value) and value < 1 then
+    argument_error("App", "'max_connections' must be at least 1")
+  end
   if math.type(value) and value >= 0 then return value end
   argument_error("App", ("'%s' must be a number that is not negative")
     :format(key))
@@ -192,6 +213,14 @@ end
 
 -- -- serving --
 
+-- Calls on_listen. If it fails, nobody would have the server to stop it.
+local function announce(server, on_listen)
+  local ok, err = pcall(on_listen, server:sockname())
+  if ok then return end
+  sluice.shield(server.stop, server)
+  error(err, 0)
+end
+
 --- Serves in a running loop: runs the hooks of the start, then accepts.
 -- @param[opt] options `host` ("127.0.0.1") and `port` (8080; 0 picks one), or
 -- `unix`; `reuse_port`, `backlog`; `grace` (10): seconds that requests in work
@@ -204,9 +233,7 @@ function App:serve(options)
   checkpoint("serve")
   local server, message, code =
     http_server.start(self, dispatcher(self), options)
-  if server and options.on_listen then
-    options.on_listen(server:sockname())
-  end
+  if server and options.on_listen then announce(server, options.on_listen) end
   return server, message, code
 end
 

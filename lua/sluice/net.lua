@@ -73,9 +73,10 @@ local CONNECT = {
 local CONNECT_UNIX = {
   timeout = duration, limit = count_from(0), tls = tls.check_local_client,
 }
--- `keep_open` and `handshakes` are for sluice.http.
+-- `keep_open`, `direct` and `handshakes` are for sluice.http.
 local SERVE = {
-  keep_open = of_type "boolean", handshakes = of_type "table",
+  keep_open = of_type "boolean", direct = of_type "boolean",
+  handshakes = of_type "table",
   backlog = count_from(1), max_connections = count_or_huge,
   reuse_port = of_type "boolean", limit = count_from(0),
   tls = tls.check_server,
@@ -207,9 +208,14 @@ local function handle(handler, stream, options)
   handler(stream)
 end
 
+-- `direct`: the handler never waits and needs no task, but for TLS.
 local function start_handling(handler, stream, options)
-  local ok, err =
-    pcall(sluice.create_task, handle, handler, stream, options)
+  local ok, err
+  if options.direct and not options.tls then
+    ok, err = pcall(handler, stream)
+  else
+    ok, err = pcall(sluice.create_task, handle, handler, stream, options)
+  end
   if ok then return end
   stream:close()
   error(err, 0)

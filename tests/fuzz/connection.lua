@@ -1,7 +1,7 @@
 --- connection.lua: takes the inputs of fuzz_connection.
 --
 -- An input's first byte says how the rest is cut, its second has flags; the
--- rest is what a client sends. It is sent twice, on two connections of one
+-- rest is what a client sends. It is sent twice, on two connections to one
 -- application: whole, and in pieces, each of which the server has seen before
 -- the next comes. Checked is that
 --
@@ -17,7 +17,6 @@ local fuzz = require "fuzz"
 local sluice = require "sluice"
 local core = require "sluice.core.net"
 local http = require "sluice.http"
-local net = require "sluice.net"
 local settle = require "sluice.testing".settle
 
 local SMALL, STREAM, RESET = 1, 2, 8 -- the flags
@@ -76,6 +75,7 @@ local function add_routes(app)
   end
   app:post("/form", function(request)
     local form, message = request:form { max_memory = 40, max_parts = 4 }
+    if not form then request:text() end -- the rest
     return form and list_form(form) or message
   end)
   app:post("/json", function(request)
@@ -98,64 +98,44 @@ local function add_routes(app)
   end)
 end
 
--- The application reads each body before anything else, unless it is a form:
--- whether a rest is worth waiting for depends on what has arrived.
+-- The application reads each body to its end, and, unless it is a form, before
+-- anything else: whether a rest is worth waiting for depends on what has
+-- arrived.
 local function new_app(limits, in_pieces)
   local app = http.App(limits)
   app:use(function(request, next)
-    local seen = app.seen[request._visit.stream]
-    seen[#seen + 1] = request.method
+    app.seen[#app.seen + 1] = request.method
     if request.path ~= "/form" or request.method ~= "POST" then
       request._body = read_body(request, in_pieces)
     end
     return next(request)
   end)
   add_routes(app)
-  app.seen = setmetatable({}, { __mode = "k" }) -- stream to methods
+  app.seen = {} -- methods of the requests of the client that is at it
   return app
 end
 
 -- -- the server --
 
--- Each task of it is one that the run of an input makes, so the sockets are
--- accepted here; the server is given none of its own.
-local function serve(app)
-  local handler
-  local serve_unix = net.serve_unix
-  net.serve_unix = function(fn)
-    handler = fn
-    return { close = function() end }
-  end
-  assert(app:serve { unix = "none" })
-  net.serve_unix = serve_unix
-  return handler
-end
-
-local path = os.tmpname()
-os.remove(path)
-local runner = sluice.Runner { clock = "virtual" }
-local listener, pulse, pulse_fd
-local servers = {}
-local handles -- how many there are between two inputs
+-- A name of its own in the working directory: in that of temporary files
+-- others tidy up, and a socket's path must be short.
+local unique = os.tmpname()
+os.remove(unique)
+local path = unique:match "[^/]+$" .. ".sock"
 
 local SMALL_LIMITS = {
   max_head = 160, max_target = 24, max_fields = 4, max_body = 40,
 }
+local runner = sluice.Runner { clock = "virtual" }
+local pulse, pulse_fd
+local apps = {} -- by flags
+local handles -- how many there are between two inputs
 
-local function connect()
-  local fd = fuzz.connect(path)
-  return fd, core.accept(listener)
-end
-
-local function start()
-  listener = assert(core.listen_unix(path, 16, 0))
-  pulse_fd, pulse = connect()
-  for flags = 0, SMALL | STREAM do
-    local app = new_app(flags & SMALL > 0 and SMALL_LIMITS or nil,
-      flags & STREAM > 0)
-    servers[flags] = { app = app, handle = serve(app) }
-  end
-  handles = sluice.testing.handles()
+local function make_pulse()
+  local listener = assert(core.listen_unix(path, 1, 0))
+  pulse_fd = fuzz.connect(path)
+  pulse = core.accept(listener)
+  listener:close()
 end
 
 -- Lets everything happen that can: what was written is there at once, so one
@@ -166,18 +146,47 @@ local function turn()
   settle()
 end
 
+-- Goes on until the condition holds.
+local function turn_until(condition, message)
+  for _ = 1, PATIENCE do
+    if condition() then return end
+    turn()
+  end
+  error(message, 0)
+end
+
+-- Serves while fn(server, app) runs; checks that nothing is left of it.
+local function serving(app, fn)
+  local server = assert(app:serve { unix = path })
+  fn(server, app)
+  local stop = sluice.create_task(server.stop, server)
+  turn_until(function() return stop:done() end, "the server does not stop")
+  if not handles then
+    turn()
+    handles = sluice.testing.handles()
+  end
+  turn_until(function() return sluice.testing.handles() == handles end,
+    "handles are left")
+end
+
+local function start()
+  make_pulse()
+  for flags = 0, SMALL | STREAM do
+    apps[flags] = new_app(flags & SMALL > 0 and SMALL_LIMITS or nil,
+      flags & STREAM > 0)
+    serving(apps[flags], turn)
+  end
+end
+
 -- -- a client --
 
 local Client = {}
 Client.__index = Client
 
-local function new_client(server)
-  local fd, stream = connect()
-  local seen = {}
-  server.app.seen[stream] = seen
+local function new_client(server, app)
+  app.seen = {}
   return setmetatable({
-    fd = fd, seen = seen, answers = {},
-    task = sluice.create_task(server.handle, stream),
+    fd = fuzz.connect(path), server = server, seen = app.seen, answers = {},
   }, Client)
 end
 
@@ -203,21 +212,18 @@ end
 -- The end of what it sends; the server must come to an end.
 function Client:finish()
   fuzz.shutdown(self.fd)
-  for _ = 1, PATIENCE do
-    if self.ended then return end
-    turn()
+  turn_until(function()
     self:receive()
-  end
-  error "the connection does not end"
+    return self.ended
+  end, "the connection does not end")
 end
 
-function Client:close()
+function Client:__close()
   fuzz.close(self.fd)
-  for _ = 1, PATIENCE do
-    turn()
-    if self.task:done() then return end
-  end
-  error "the server's task does not end"
+  turn()
+  turn_until(function()
+    return tostring(self.server):find("(0 conn", 1, true)
+  end, "the server keeps the connection")
 end
 
 -- -- answers --
@@ -306,28 +312,29 @@ local function pieces(data, how)
   return list_of
 end
 
-local function compare(server, how, data)
-  local whole, cut = new_client(server), new_client(server)
-  whole:send(data)
-  whole:finish()
-  for _, piece in ipairs(pieces(data, how)) do cut:send(piece) end
-  cut:finish()
-  whole:close()
-  cut:close()
-  local text = normal(whole.answers)
-  check_answers(text, whole.seen)
-  assert(text == normal(cut.answers), "cut, the answers differ")
+-- Returns the answers to the pieces.
+local function ask(server, app, list_of)
+  local client <close> = new_client(server, app)
+  for _, piece in ipairs(list_of) do client:send(piece) end
+  client:finish()
+  return normal(client.answers), client.seen
+end
+
+local function compare(server, app, how, data)
+  local whole, seen = ask(server, app, { data })
+  check_answers(whole, seen)
+  assert(whole == ask(server, app, pieces(data, how)),
+    "cut, the answers differ")
 end
 
 -- A client that goes in the middle, with answers that it did not read.
-local function go_away(server, how, data)
-  local client = new_client(server)
+local function go_away(server, app, how, data)
+  local client <close> = new_client(server, app)
   local parts = pieces(data, how)
   for i = 1, #parts // 2 do
     fuzz.write(client.fd, parts[i])
     turn()
   end
-  client:close()
 end
 
 -- What nobody raises where it is seen is told after the run.
@@ -352,13 +359,13 @@ collectgarbage "generational"
 
 local function take(input)
   local how, flags = input:byte(1, 2)
-  local server = servers[flags & (SMALL | STREAM)]
   local check = flags & RESET > 0 and go_away or compare
   local now = sluice.time()
-  check(server, how, input:sub(3))
+  serving(apps[flags & (SMALL | STREAM)], function(server, app)
+    check(server, app, how, input:sub(3))
+  end)
   assert(sluice.time() == now, "time was waited for")
   assert(not failure, failure)
-  assert(sluice.testing.handles() == handles, "handles are left")
 end
 
 return function(input) runner:run(take, input) end

@@ -14,7 +14,7 @@ cd "$(dirname "$0")/../.."
 seconds=${1:-60}
 [ $# -gt 0 ] && shift
 [ $# -gt 0 ] || set -- fuzz_parser fuzz_multipart fuzz_connection
-FUZZ_BUILD=${FUZZ_BUILD:-$PWD/build/fuzz}
+FUZZ_BUILD=${FUZZ_BUILD:-$PWD/build/fuzz} # absolute
 CLANG=${CLANG:-$(command -v clang || command -v clang-14 || echo clang)}
 
 cmake -S . -B "$FUZZ_BUILD" --log-level=WARNING \
@@ -23,9 +23,10 @@ cmake -S . -B "$FUZZ_BUILD" --log-level=WARNING \
   "-DCMAKE_C_FLAGS=-fsanitize=fuzzer-no-link,address" >/dev/null
 cmake --build "$FUZZ_BUILD" --target modules "$@"
 
+here=$PWD/tests/fuzz
 LUA_PATH="$PWD/lua/?.lua;;"
 LUA_CPATH="$FUZZ_BUILD/?.so;;"
-FUZZ_SCRIPT=$PWD/tests/fuzz/connection.lua
+FUZZ_SCRIPT=$here/connection.lua
 # That the Lua state lives on looks like a leak after each input; the tests
 # run the corpus under the leak sanitizer.
 ASAN_OPTIONS=detect_leaks=0
@@ -34,6 +35,7 @@ export LUA_PATH LUA_CPATH FUZZ_SCRIPT ASAN_OPTIONS UBSAN_OPTIONS
 
 status=0
 mkdir -p "$FUZZ_BUILD/findings"
+cd "$FUZZ_BUILD" # for the sockets
 for target in "$@"; do
   learnt=$FUZZ_BUILD/corpus/$target
   log=$FUZZ_BUILD/$target.log
@@ -43,9 +45,9 @@ for target in "$@"; do
   echo "$target, $seconds seconds"
   if "$FUZZ_BUILD/tests/fuzz/$target" -max_total_time="$seconds" \
     -timeout=10 -max_len=4096 -len_control=20 -detect_leaks=0 \
-    -print_final_stats=1 -dict=tests/fuzz/$seeds.dict \
+    -print_final_stats=1 -dict="$here/$seeds.dict" \
     -artifact_prefix="$FUZZ_BUILD/findings/" "$learnt" \
-    tests/fuzz/corpus/$seeds >"$log" 2>&1
+    "$here/corpus/$seeds" >"$log" 2>&1
   then
     sed -n 's/^stat:://p' "$log"
   else

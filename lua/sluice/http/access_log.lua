@@ -76,15 +76,20 @@ local function writer_of(option)
   return function(entry) option(format(entry), entry) end
 end
 
+--- What is wrong with the option; nil: nothing.
+function access_log.check(option)
+  if type(option) == "boolean" or type(option) == "function"
+    or io.type(option) == "file" then
+    return nil
+  end
+  return "true, an open file or a function expected"
+end
+
 --- What serve and run take as `access_log`: true (stderr), an open file, or a
 -- function that is called with the line and a table of its fields.
 -- @return nil, or a function that the server calls after each answer
 function access_log.writer(option)
   if not option then return nil end
-  if option ~= true and io.type(option) ~= "file"
-    and type(option) ~= "function" then
-    error("access_log must be true, an open file or a function", 0)
-  end
   local write = writer_of(option)
   return function(visit, request, status, bytes, began, reason)
     local entry = describe(request)

@@ -47,8 +47,10 @@ local function send_produced(conn, status, headers, producing)
   local body <close> = producing
   local sent, wanted = conn:start(status, headers, BINARY, body.length)
   if not wanted then return sent, 0 end
-  local bytes = 0
+  local bytes, ended = 0, false
   body.produce(function(chunk)
+    -- Another task may still have the function; the connection goes on.
+    if ended then return nil, "the answer has ended", "EPIPE" end
     local ok, message, code = conn:chunk(chunk)
     if ok then
       bytes = bytes + #chunk
@@ -57,6 +59,7 @@ local function send_produced(conn, status, headers, producing)
     end
     return ok, message, code
   end)
+  ended = true
   conn:finish()
   return sent, bytes
 end
@@ -64,15 +67,14 @@ end
 local function send_body(conn, status, body, headers)
   local kind = type(body)
   if kind == "string" then
-    return conn:respond(status, headers, TEXT, body), #body
+    return conn:respond(status, headers, TEXT, body)
   elseif kind == "table" then
     if producer.is(body) then
       return send_produced(conn, status, headers, body)
     end
-    local text = json.encode(body)
-    return conn:respond(status, headers, JSON, text), #text
+    return conn:respond(status, headers, JSON, json.encode(body))
   elseif kind == "nil" then
-    return conn:respond(status, headers, nil, ""), 0
+    return conn:respond(status, headers, nil, "")
   elseif kind == "function" then
     return send_chunks(conn, status, headers, body)
   end
@@ -85,19 +87,19 @@ end
 function answer.send(conn, first, second, third)
   local kind = type(first)
   if kind == "table" then
-    local text = json.encode(first)
-    return conn:respond(200, nil, JSON, text), #text
+    return conn:respond(200, nil, JSON, json.encode(first))
   elseif kind == "string" then
-    return conn:respond(200, nil, TEXT, first), #first
+    return conn:respond(200, nil, TEXT, first)
   elseif kind == "number" then
     return send_body(conn, first, second, third)
   elseif kind == "nil" then
-    return conn:respond(204, nil, nil, ""), 0
+    return conn:respond(204, nil, nil, "")
   end
   return send_body(conn, 200, first)
 end
 
 --- Answers with a status and its usual words.
+-- @return as send
 function answer.send_status(conn, status, reason)
   return conn:respond(status, nil, TEXT, status .. " " .. reason .. "\n")
 end

@@ -43,7 +43,7 @@ function write.path(value)
 end
 
 function write.domain(value)
-  if not is_plain(value) or value:find("[^%w.-]") then
+  if not is_plain(value) or not value:find("^[%w.-]+$") then
     return nil, "'domain' must be the name of a host"
   end
   return "Domain=" .. value

@@ -80,6 +80,9 @@ end
 
 local function copy_headers(headers, kind)
   local copy = {}
+  if headers ~= nil and type(headers) ~= "table" then
+    error(("the headers are a %s, not a table"):format(type(headers)), 0)
+  end
   for name, value in pairs(headers or {}) do
     if type(name) ~= "string" then
       error("the name of a header is not a string", 0)
@@ -124,8 +127,9 @@ end
 
 function Fake:respond(status, headers, kind, body)
   local sent, wanted = self:start(status, headers, kind)
-  if wanted then self.answer.body = body or "" end
-  return sent
+  if not wanted then return sent, 0 end
+  self.answer.body = body or ""
+  return sent, #self.answer.body
 end
 
 function Fake:chunk(data)

@@ -58,22 +58,32 @@ function File:read(n)
   return data
 end
 
-local function write_file(path, content)
-  local file, _, number = io.open(path, "wb")
-  if not file then return core.system_error(number) end
-  local written
-  written, _, number = file:write(content)
-  local closed, _, close_number = file:close()
-  if written and closed then return true end
-  return core.system_error(number or close_number)
+-- A new file beside the one that is to be saved, which it then replaces: what
+-- was there is not touched before all is written.
+local function spool_beside(path)
+  return core.Spool(path:match "^(.*/)[^/]*$" or ".")
 end
 
--- In a thread: returns nil, or the number of the error.
+local Dropping = { __close = function(dropping) dropping.spool:close() end }
+
+local function write_file(path, content)
+  local spool, message, code = spool_beside(path)
+  if not spool then return nil, message, code end
+  local dropping <close> = -- luacheck: ignore
+    setmetatable({ spool = spool }, Dropping)
+  local ok
+  ok, message, code = spool:write(content)
+  if not ok then return nil, message, code end
+  return spool:move(path)
+end
+
+-- In a thread, to a file that is there: returns nil, or the number of the
+-- error.
 local function copy_file(from, to)
   local source, _, number = io.open(from, "rb")
   if not source then return number end
   local target
-  target, _, number = io.open(to, "wb")
+  target, _, number = io.open(to, "r+b")
   if not target then return number end
   local block
   repeat
@@ -82,19 +92,23 @@ local function copy_file(from, to)
   until not block or number
   source:close()
   local _, _, close_number = target:close()
-  number = number or close_number
-  if number then os.remove(to) end
-  return number
+  return number or close_number
 end
 
 local function copy(from, to)
-  local number = sluice.to_thread(copy_file, from, to)
+  local spool, message, code = spool_beside(to)
+  if not spool then return nil, message, code end
+  local dropping <close> = -- luacheck: ignore
+    setmetatable({ spool = spool }, Dropping)
+  spool:rest()
+  local number = sluice.to_thread(copy_file, from, spool:path())
   if number then return core.system_error(number) end
-  return true
+  return spool:move(to)
 end
 
---- Saves it as a file of the caller's, which replaces one that is there. What
--- is on disk already is moved, if that is on the same file system.
+--- Saves it as a file of the caller's, which replaces a plain file that is
+-- there, when all is written. What is on disk already is moved, if that is on
+-- the same file system.
 -- @param path where to
 -- @return true; or nil, message, code
 -- Waits if it must copy from one file system to another.

@@ -22,6 +22,8 @@ end
 --- The value of a text; or nil and what is wrong with it.
 function json.decode(text)
   if not decode then load_library() end
+  -- The library would take it for the end of the text.
+  if text:find("\0", 1, true) then return nil, "JSON has no zero bytes" end
   local ok, value = pcall(decode, text)
   if ok then return value end
   return nil, value

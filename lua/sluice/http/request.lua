@@ -65,10 +65,22 @@ function lazy.peer(request)
   return host
 end
 
-local function connection(request)
+-- The error is raised `level` calls above.
+local function connection(request, level)
   local conn = request._conn
   if conn then return conn end
-  error("the request was answered, its body is gone", 3)
+  error("the request was answered, its body is gone", level + 1)
+end
+
+-- The whole body; `level` as of connection.
+local function whole(request, level)
+  local text = rawget(request, "_text") -- not through `index`
+  if text then return text end
+  local message
+  text, message = connection(request, level + 1):body()
+  if not text then return nil, message end
+  request._text = text
+  return text
 end
 
 --- The whole body.
@@ -76,20 +88,16 @@ end
 -- it); the client is then answered as fits, whatever the handler returns
 -- Waits.
 function methods.text(request)
-  local text = rawget(request, "_text") -- not through `index`
+  local text, message = whole(request, 2)
   if text then return text end
-  local message
-  text, message = connection(request):body()
-  if not text then return nil, message end
-  request._text = text
-  return text
+  return nil, message
 end
 
 --- The body, decoded from JSON.
 -- @return a value (`null` is cjson.null); or nil, message
 -- Waits.
 function methods.json(request)
-  local text, message = methods.text(request)
+  local text, message = whole(request, 2)
   if not text then return nil, message end
   return json.decode(text)
 end
@@ -126,7 +134,7 @@ end
 local function pieces_of(request)
   local text = rawget(request, "_text")
   if not text then
-    local conn = connection(request)
+    local conn = connection(request, 4)
     return function() return conn:read() end
   end
   return function()
@@ -144,7 +152,7 @@ local function read_parts(request, kind, options)
 end
 
 local function read_pairs(request)
-  local text, message = methods.text(request)
+  local text, message = whole(request, 3)
   if not text then return nil, message end
   return fields.new(core.pairs(text))
 end
@@ -153,7 +161,7 @@ local function read_form(request, options)
   local header = request.headers["content-type"] or ""
   local kind = header:match("^[ \t]*([^; \t]*)"):lower()
   if options.max_body and not rawget(request, "_text") then
-    connection(request):limit(options.max_body)
+    connection(request, 3):limit(options.max_body)
   end
   if kind == "application/x-www-form-urlencoded" then
     return read_pairs(request)
@@ -190,7 +198,7 @@ function methods.read(request, n)
   if n ~= nil and (math.type(n) ~= "integer" or n < 1) then
     error("bad argument #1 to 'read' (a positive integer expected)", 2)
   end
-  return connection(request):read(n)
+  return connection(request, 2):read(n)
 end
 
 return Request

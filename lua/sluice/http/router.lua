@@ -42,13 +42,23 @@ local function parameter(segment, path, level)
   end
 end
 
+local function add_name(names, name, path, level)
+  for _, other in ipairs(names) do
+    if other == name then
+      error(("bad path '%s' ({%s} is there twice)"):format(path, name),
+        level + 1)
+    end
+  end
+  names[#names + 1] = name
+end
+
 -- The tables of methods where the path ends; makes what is missing.
 local function reach(router, path, level)
   local node, names = router.root, {}
   local segments = split(path)
   for i, segment in ipairs(segments) do
     local name, takes_rest = parameter(segment, path, level + 1)
-    names[#names + 1] = name
+    if name then add_name(names, name, path, level + 1) end
     if takes_rest then
       if i < #segments then
         error(("bad path '%s' ({%s*} must be its end)"):format(path, name),

@@ -111,12 +111,17 @@ end
 local function answer_with(file, size, request, headers)
   local wanted = request.headers
   local etag, modified = headers.ETag, headers["Last-Modified"]
-  if is_known(wanted, etag, modified) then
+  local method = request.method
+  if (method == "GET" or method == "HEAD")
+    and is_known(wanted, etag, modified) then
     file:close()
     headers["Content-Type"] = nil
     return 304, nil, headers
   end
-  local first, last = range_of(wanted, size, etag, modified)
+  local first, last
+  if method == "GET" then -- no other has ranges, says RFC 9110
+    first, last = range_of(wanted, size, etag, modified)
+  end
   if first == false then
     file:close()
     return 416, nil, { ["Content-Range"] = "bytes */" .. size }

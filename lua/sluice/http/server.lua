@@ -76,15 +76,12 @@ local function describe(err)
   return debug.traceback(tostring(err), 2)
 end
 
-local function is_in_work(conn)
-  local state = conn:state()
-  return state == "asked" or state == "sending"
-end
-
--- The client of the request went away before it was answered.
+-- The client of the request in work, if there is one, went away before it was
+-- answered.
 local function log_gone(server, visit)
-  if server.log then
-    server.log(visit, visit.request, CLIENT_GONE, 0, visit.began)
+  local request = visit.request
+  if server.log and request and request._conn then
+    server.log(visit, request, CLIENT_GONE, 0, visit.began)
   end
 end
 
@@ -92,7 +89,7 @@ end
 local function recover(server, conn, visit, err)
   local request = visit.request
   if sluice.is_cancelled(err) then
-    if conn:gone() and is_in_work(conn) then log_gone(server, visit) end
+    if conn:gone() then log_gone(server, visit) end
     sluice.sleep(0) -- a cancellation of our own is raised again
   end
   log_error(("error in %s %s: %s"):format(
@@ -101,9 +98,17 @@ local function recover(server, conn, visit, err)
   if request then request._conn = nil end
   if visit.files then drop_files(visit) end
   if conn:state() ~= "asked" then return false end
-  local status = answer.send_status(conn, 500, "Internal Server Error")
-  if server.log then server.log(visit, request, status) end
+  local status, bytes =
+    answer.send_status(conn, 500, "Internal Server Error")
+  if server.log then server.log(visit, request, status, bytes, visit.began) end
   return true
+end
+
+-- The connection is over.
+local function leave(server, conn)
+  conn:close()
+  server.count = server.count - 1
+  if server.count == 0 then server.empty:set() end
 end
 
 -- What a task holds while it serves a connection.
@@ -113,10 +118,7 @@ function Visit.__close(visit)
   local server, conn = visit.server, visit.conn
   server.tasks[conn] = nil
   if visit.files then drop_files(visit) end
-  if visit.rests then return end
-  conn:close()
-  server.count = server.count - 1
-  if server.count == 0 then server.empty:set() end
+  if not visit.rests then leave(server, conn) end
 end
 
 -- The task of a connection.
@@ -132,10 +134,18 @@ local function serve_connection(server, conn)
   until ok or not recover(server, conn, visit, err)
 end
 
+-- Without memory for a task the connection ends.
+local function start_task(server, conn)
+  local ok, err = pcall(sluice.create_task, serve_connection, server, conn)
+  if ok then return end
+  leave(server, conn)
+  error(err, 0)
+end
+
 -- Serves the connections that were roused from their rest.
 local function serve_roused(server)
   for conn in server.settings.roused, server.settings do
-    sluice.create_task(serve_connection, server, conn)
+    start_task(server, conn)
   end
 end
 
@@ -148,12 +158,16 @@ local function listen(server, options)
     local conn = core.Connection(stream, server.settings)
     server.count = server.count + 1
     server.empty:clear()
-    return serve_connection(server, conn)
+    if options.tls then return serve_connection(server, conn) end
+    -- Mostly its request is still on its way: no task waits for that.
+    if server.stopping or not conn:rest() then start_task(server, conn) end
   end
+  local most = server.app.limits.max_connections
   local settings = {
     backlog = options.backlog, reuse_port = options.reuse_port,
-    max_connections = server.app.limits.max_connections,
+    max_connections = most < 2^31 and math.floor(most) or math.huge,
     keep_open = true, -- a connection that rests outlives its task
+    direct = true,
     tls = tls.with_alpn(options.tls, { "http/1.1" }),
     handshakes = server.handshakes,
   }
@@ -178,9 +192,21 @@ local function limits_of(app)
   return setmetatable(limits, { __index = app.limits })
 end
 
--- Starts an application that answers by `dispatch`: the hooks of its start,
--- then the socket. Returns a server; or nil, message, code.
-local function start(app, dispatch, options)
+-- Of an application that did not come to serve, the hooks of the end run, too:
+-- some of those of the start may have opened something.
+local Starting = {}
+
+local function run_last_hooks(app)
+  run_hooks(app, app.hooks.shutdown)
+  run_hooks(app, app.hooks.cleanup)
+end
+
+function Starting.__close(starting)
+  local server = starting.server
+  if not server.socket then sluice.shield(run_last_hooks, server.app) end
+end
+
+local function new_server(app, dispatch, options)
   local server = setmetatable({
     app = app,
     dispatch = dispatch,
@@ -193,18 +219,23 @@ local function start(app, dispatch, options)
     ended = sluice.Event(),
   }, Server)
   server.empty:set()
+  return server
+end
+
+-- Starts an application that answers by `dispatch`: the hooks of its start,
+-- then the socket. Returns a server; or nil, message, code.
+local function start(app, dispatch, options)
+  local server = new_server(app, dispatch, options)
+  local starting <close> = -- luacheck: ignore
+    setmetatable({ server = server }, Starting)
   for _, hook in ipairs(app.hooks.startup) do hook(app) end
   server.settings = core.Settings(limits_of(app))
   local socket, message, code = listen(server, options)
-  if socket then
-    server.socket = socket
-    local task = sluice.create_task(serve_roused, server)
-    task.name = "connections that rest"
-    return server
-  end
-  run_hooks(app, app.hooks.shutdown)
-  run_hooks(app, app.hooks.cleanup)
-  return nil, message, code
+  if not socket then return nil, message, code end
+  server.socket = socket
+  local task = sluice.create_task(serve_roused, server)
+  task.name = "connections that rest"
+  return server
 end
 
 -- -- stopping --
@@ -219,25 +250,62 @@ local function abandon(server)
   sluice.wait(tasks, { timeout = ABANDON })
 end
 
+-- The part of a stop that a cancellation cuts short.
+local function wind_down(server)
+  server.socket:close()
+  for conn in pairs(server.tasks) do conn:stop() end
+  server.settings:stop()
+  run_hooks(server.app, server.app.hooks.shutdown)
+  server.empty:wait(math.max(0, server.due - sluice.time()))
+end
+
+-- The part that comes in any case.
+local function finish(server)
+  if server.count > 0 then abandon(server) end
+  for stream in pairs(server.handshakes) do stream:close() end
+  -- The last bytes of answers are on their way; their sockets linger.
+  local left = server.due - sluice.time()
+  server.socket:wait_closed(math.max(0, math.min(2, left)))
+  server.settings:close()
+  run_hooks(server.app, server.app.hooks.cleanup)
+  server.ended:set()
+end
+
+local Stopping = {}
+
+function Stopping.__close(stopping)
+  sluice.shield(finish, stopping.server)
+end
+
+-- Whoever the stop waits for cannot wait for the stop.
+local function check_waiter(server)
+  local task = sluice.current_task()
+  if not task then return checkpoint("stop") end
+  local awaited = server.stopping == task
+  for _, worker in pairs(server.tasks) do
+    awaited = awaited or worker == task
+  end
+  if not awaited then return end
+  error("a handler or hook of the server cannot wait for its stop: close it",
+    3)
+end
+
 --- Stops, in the calling task: no new connections, the hooks of the
 -- shutdown, the requests in work within `grace`, the hooks of the cleanup.
+-- Cancelled, it does not wait for the requests any longer.
 -- Waits.
 function Server:stop()
-  if self.stopping then return self.ended:wait() end
-  self.stopping = true
-  self.socket:close()
-  local due = sluice.time() + self.grace
-  for conn in pairs(self.tasks) do conn:stop() end
-  self.settings:stop()
-  run_hooks(self.app, self.app.hooks.shutdown)
-  self.empty:wait(math.max(0, due - sluice.time()))
-  if self.count > 0 then abandon(self) end
-  for stream in pairs(self.handshakes) do stream:close() end
-  -- The last bytes of answers are on their way; their sockets linger.
-  self.socket:wait_closed(math.max(0, math.min(2, due - sluice.time())))
-  self.settings:close()
-  run_hooks(self.app, self.app.hooks.cleanup)
-  self.ended:set()
+  if self.ended:is_set() then return end
+  check_waiter(self)
+  if self.stopping then
+    self.ended:wait()
+    return
+  end
+  self.stopping = sluice.current_task()
+  self.due = sluice.time() + self.grace
+  local stopping <close> = -- luacheck: ignore
+    setmetatable({ server = self }, Stopping)
+  wind_down(self)
 end
 
 --- Begins to stop gracefully, in a task of its own. Never waits.
@@ -247,11 +315,23 @@ function Server:close()
   self.stopper = sluice.create_task(self.stop, self)
 end
 
+local function duration_fault(value)
+  if type(value) ~= "number" then
+    return "number expected, got " .. type(value)
+  end
+  if value ~= value then return "duration is NaN" end
+  return value < 0 and "duration is negative"
+end
+
 --- Waits until a stop that was begun has ended.
 -- @param[opt] timeout in seconds
 -- @return true; or nil, "timeout"
 function Server:wait_closed(timeout)
   checkpoint("wait_closed")
+  local why = timeout ~= nil and duration_fault(timeout)
+  if why then
+    error(("bad argument #1 to 'wait_closed' (%s)"):format(why), 2)
+  end
   return self.ended:wait(timeout)
 end
 

@@ -25,6 +25,26 @@ local function fail(message, level)
   error(("bad argument #1 to 'test' (%s)"):format(message), level + 1)
 end
 
+-- A value may be a list.
+local function each(value, fn)
+  local list = type(value) == "table" and value or { value }
+  for _, item in ipairs(list) do fn(item) end
+end
+
+local function check_headers(headers, level)
+  for name, value in pairs(headers) do
+    if type(name) ~= "string" then
+      fail("the name of a header must be a string", level + 1)
+    end
+    each(value, function(item)
+      local fault = core.check_header(name, tostring(item))
+      if fault then
+        fail(("%s of the header '%s'"):format(fault, name), level + 3)
+      end
+    end)
+  end
+end
+
 local function check(options, level)
   for key, value in pairs(options) do
     local kind = KNOWN[key]
@@ -38,6 +58,7 @@ local function check(options, level)
   if path and path ~= "*" and path:sub(1, 1) ~= "/" then
     fail("'path' begins with '/'", level + 1)
   end
+  check_headers(options.headers or {}, level + 1)
 end
 
 -- The body of a request, and its Content-Type, if that is known.
@@ -78,8 +99,7 @@ local function head_of(method, target, options, usual)
   local lines = { ("%s %s HTTP/1.1"):format(method, target) }
   for name, value in pairs(options.headers or {}) do
     usual[name:lower()] = nil
-    local list = type(value) == "table" and value or { value }
-    for _, item in ipairs(list) do add_line(lines, name, item) end
+    each(value, function(item) add_line(lines, name, item) end)
   end
   for name, value in pairs(usual) do add_line(lines, name, value) end
   return table.concat(lines, "\r\n") .. "\r\n\r\n"
