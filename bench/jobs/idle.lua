@@ -5,7 +5,7 @@
 -- threads of the process, counted from outside once it has settled.
 
 local url, seconds, role = arg[1], tonumber(arg[2]), arg[3]
-local SETTLING = 3 -- seconds
+local SETTLING = 6 -- seconds
 
 local function wait_for_jobs()
   local sluice = require "sluice"

@@ -23,6 +23,8 @@ static const char *const READER = "sluice.native.hiredis.Reader";
 struct reader {
   redisReader *reader; /* NULL once it is closed */
   redisReply *reply;   /* being converted */
+  char *out;           /* the last command */
+  size_t len, cap;     /* of it, of its memory */
 };
 
 #if defined(__GNUC__)
@@ -41,11 +43,19 @@ static void drop_reply(struct reader *reader) {
   reader->reply = NULL;
 }
 
+static void drop_command(struct reader *reader) {
+  free(reader->out);
+  reader->out = NULL;
+  reader->len = reader->cap = 0;
+}
+
 /* Reader(): a reader of replies. Throws: memory. */
 static int new_reader(lua_State *L) {
   struct reader *reader = lua_newuserdatauv(L, sizeof *reader, 0);
   reader->reader = NULL;
   reader->reply = NULL;
+  reader->out = NULL;
+  reader->len = reader->cap = 0;
   luaL_setmetatable(L, READER);
   reader->reader = redisReaderCreate();
   if (reader->reader == NULL) return luaL_error(L, "not enough memory");
@@ -55,6 +65,7 @@ static int new_reader(lua_State *L) {
 static int close_reader(lua_State *L) {
   struct reader *reader = luaL_checkudata(L, 1, READER);
   drop_reply(reader);
+  drop_command(reader);
   if (reader->reader != NULL) redisReaderFree(reader->reader);
   reader->reader = NULL;
   return 0;
@@ -117,6 +128,13 @@ static int get(lua_State *L) {
   return 1;
 }
 
+/* -- commands -- */
+
+enum {
+  HEAD = 32,     /* more than a length and the ends of two lines take */
+  KEPT = 1 << 16 /* bytes of a command that are kept for the next */
+};
+
 /* Writes a number and the end of its line. */
 static char *write_number(char *at, char sign, size_t number) {
   char digits[24];
@@ -131,58 +149,96 @@ static char *write_number(char *at, char sign, size_t number) {
   return at;
 }
 
-enum {
-  HEAD = 32,          /* more than a length and the ends of two lines take */
-  LONGEST_NUMBER = 64 /* more than Lua makes of one */
-};
-
-/* What the words of the list at 2 take at most. */
-static size_t measure(lua_State *L, size_t n) {
-  size_t size = HEAD;
-  for (size_t i = 1; i <= n; i++) {
-    int type = lua_rawgeti(L, 2, (lua_Integer)i);
-    if (type != LUA_TSTRING && type != LUA_TNUMBER)
-      luaL_error(L, "word %d of a command is a %s", (int)i,
-                 lua_typename(L, type));
-    size += HEAD + (type == LUA_TSTRING ? lua_rawlen(L, -1)
-                                        : (size_t)LONGEST_NUMBER);
-    lua_pop(L, 1);
-  }
-  return size;
+/* Where `more` bytes may be written. Throws: memory. */
+static char *room(lua_State *L, struct reader *reader, size_t more) {
+  size_t cap = reader->cap;
+  char *out;
+  if (cap - reader->len >= more) return reader->out + reader->len;
+  if (cap > SIZE_MAX / 2 - more) luaL_error(L, "not enough memory");
+  cap = cap * 2 + more;
+  out = realloc(reader->out, cap);
+  if (out == NULL) luaL_error(L, "not enough memory");
+  reader->out = out;
+  reader->cap = cap;
+  return out + reader->len;
 }
 
-/* reader:format(words): the bytes of a command; words are strings or
-   numbers. Throws: wrong arguments, memory. Never waits. */
+static void add_bytes(lua_State *L, struct reader *reader,
+                      const char *bytes, size_t len) {
+  if (len > SIZE_MAX / 4) luaL_error(L, "not enough memory");
+  memcpy(room(L, reader, len), bytes, len);
+  reader->len += len;
+}
+
+/* Adds the argument as a word. An integer is not made a string of Lua's
+   first. */
+static void add_word(lua_State *L, struct reader *reader, int arg) {
+  char digits[24], *at;
+  const char *word = digits;
+  size_t len;
+  lua_Integer number = lua_tointeger(L, arg);
+  if (lua_isinteger(L, arg) && number >= 0) {
+    at = write_number(digits, ':', (size_t)number); /* with an end of line */
+    word = digits + 1;
+    len = (size_t)(at - digits) - 3;
+  } else {
+    word = luaL_checklstring(L, arg, &len);
+  }
+  if (len > SIZE_MAX / 4) luaL_error(L, "not enough memory");
+  at = write_number(room(L, reader, len + HEAD), '$', len);
+  memcpy(at, word, len);
+  at[len] = '\r';
+  at[len + 1] = '\n';
+  reader->len = (size_t)(at + len + 2 - reader->out);
+}
+
+enum { HEAD_ARG = 2, TAIL_ARG, COUNT_ARG, FIRST_WORD };
+
+/* reader:format(head, tail, n, ...): the bytes of a command: the words given,
+   strings or numbers, between two pieces of n words that were made by
+   reader:words. Throws: wrong arguments, memory. Never waits. */
 static int format(lua_State *L) {
-  luaL_Buffer buffer;
-  size_t n;
-  char *begin, *at;
-  check_reader(L);
+  struct reader *reader = check_reader(L);
+  size_t head_len, tail_len;
+  const char *head = luaL_checklstring(L, HEAD_ARG, &head_len);
+  const char *tail = luaL_checklstring(L, TAIL_ARG, &tail_len);
+  size_t n = (size_t)luaL_checkinteger(L, COUNT_ARG);
+  int top = lua_gettop(L);
+  reader->len = 0;
+  n += (size_t)(top - FIRST_WORD + 1);
+  reader->len =
+      (size_t)(write_number(room(L, reader, HEAD), '*', n) - reader->out);
+  add_bytes(L, reader, head, head_len);
+  for (int i = FIRST_WORD; i <= top; i++) add_word(L, reader, i);
+  add_bytes(L, reader, tail, tail_len);
+  lua_pushlstring(L, reader->out, reader->len);
+  if (reader->cap > KEPT) drop_command(reader);
+  return 1;
+}
+
+/* reader:words(list): the bytes of words, strings or numbers, as a piece of a
+   command. Throws: wrong arguments, memory. Never waits. */
+static int words(lua_State *L) {
+  struct reader *reader = check_reader(L);
+  lua_Integer n;
   luaL_checktype(L, 2, LUA_TTABLE);
-  n = (size_t)lua_rawlen(L, 2);
-  luaL_argcheck(L, n > 0, 2, "a command expected");
-  at = begin = luaL_buffinitsize(L, &buffer, measure(L, n));
-  at = write_number(at, '*', n);
-  for (size_t i = 1; i <= n; i++) {
-    size_t len;
-    const char *word;
-    lua_rawgeti(L, 2, (lua_Integer)i);
-    word = lua_tolstring(L, -1, &len); /* of a number: the copy on the stack */
-    at = write_number(at, '$', len);
-    memcpy(at, word, len);
-    at += len;
-    *at++ = '\r';
-    *at++ = '\n';
+  n = (lua_Integer)lua_rawlen(L, 2);
+  reader->len = 0;
+  for (lua_Integer i = 1; i <= n; i++) {
+    lua_rawgeti(L, 2, i);
+    add_word(L, reader, 3);
     lua_pop(L, 1);
   }
-  luaL_pushresultsize(&buffer, (size_t)(at - begin));
+  lua_pushlstring(L, reader->out, reader->len);
+  if (reader->cap > KEPT) drop_command(reader);
   return 1;
 }
 
 int luaopen_sluice_native_hiredis(lua_State *L) {
   static const luaL_Reg functions[] = {{"Reader", new_reader}, {NULL, NULL}};
   static const luaL_Reg methods[] = {
-      {"feed", feed}, {"get", get}, {"format", format}, {NULL, NULL}};
+      {"feed", feed},   {"get", get}, {"format", format},
+      {"words", words}, {NULL, NULL}};
   luaL_newmetatable(L, READER);
   lua_pushcfunction(L, close_reader);
   lua_setfield(L, -2, "__gc");

@@ -1,9 +1,8 @@
 --- sluice.jobs.redis: the engine over Redis or Valkey, for many machines.
 --
 -- The one idea: every change is one script at the server, and every call may
--- be sent again: it has a key under which the server keeps what it answered,
--- or finds by itself that it was done. So a connection that is in doubt is
--- dropped, and the call repeated on a new one.
+-- be sent again (redis/calls.lua): the server keeps what it answered, or
+-- finds by itself that it was done.
 --
 -- Waiting costs the server nothing: a second connection blocks at a key that
 -- has a member as long as there is something to be had, at most five seconds.
@@ -11,11 +10,12 @@
 -- Internal to sluice.jobs. The methods are those of an engine.
 
 local address = require "sluice.jobs.redis.address"
+local calls = require "sluice.jobs.redis.calls"
 local connection = require "sluice.jobs.redis.connection"
 local keeper = require "sluice.jobs.redis.keeper"
-local scripts = require "sluice.jobs.redis.scripts"
-local server = require "sluice.jobs.redis.server"
 local sluice = require "sluice"
+
+local command_of, perform, run = calls.command, calls.perform, calls.run
 
 -- The server does nothing else while it runs a script.
 local Engine = { most_put = 10000 }
@@ -23,126 +23,8 @@ Engine.__index = Engine
 
 local BLOCK = 5 -- seconds at most at the server
 local MARGIN = 2 -- seconds that a reply may take beyond that
-local FIRST_PAUSE, LONGEST_PAUSE = 0.02, 1 -- seconds before a new attempt
-local RENEW = 60 -- seconds; the server keeps replies for ten times that
+local PAUSE = 0.1 -- seconds after a connection that was in doubt
 local LEASED, DELAYED = "leased", "delayed"
-
--- -- connections --
-
--- A connection that may be used; or nil, message.
-local function open_main(self)
-  local guard <close> = self.opening:acquire() -- luacheck: ignore guard
-  if self.closed then return nil, "closed" end
-  local main = self.main
-  if main and main:alive() then return main end
-  local message, code
-  self.main, message, code =
-    connection.connect(self.address, self.reply_time)
-  if not self.main then return nil, message, code end
-  message = server.check(self.main, self.warned)
-  if not message then return self.main end
-  self.main:close()
-  return nil, message
-end
-
-local function main_of(self)
-  local main = self.main
-  if main and main:alive() then return main end
-  return open_main(self)
-end
-
--- Errors of the server that go by: the call had no effect.
-local PASSING = {
-  LOADING = true, READONLY = true, OOM = true, MISCONF = true, BUSY = true,
-  MASTERDOWN = true, CLUSTERDOWN = true, TRYAGAIN = true, NOREPLICAS = true,
-}
-
--- Whether a reply says that the server has not got the script.
-local function is_missing(reply)
-  return reply and reply.err and reply.err:find "^NOSCRIPT"
-end
-
--- Has the server run a script, which it is given if it has not got it. The
--- words are those of EVALSHA; the second is put in here. Returns as send.
-local function evaluate(self, main, name, words)
-  if self.shas[name] then
-    words[2] = self.shas[name]
-    local reply, why, sent = main:send(words)
-    if not is_missing(reply) then return reply, why, sent end
-  end
-  local sha, why, sent = main:send { "SCRIPT", "LOAD", scripts[name] }
-  if type(sha) ~= "string" then return sha, why, sent end
-  self.shas[name], words[2] = sha, sha
-  return main:send(words)
-end
-
--- One attempt. Returns the reply; or nil, reason, message, where "unknown"
--- is what may have been done.
-local function attempt(self, name, words)
-  local main, message = main_of(self)
-  if not main then return nil, "unavailable", message end
-  local reply, why, sent = evaluate(self, main, name, words)
-  if reply == nil then
-    return nil, sent and "unknown" or "unavailable", why
-  end
-  local err = reply.err
-  if not err then return reply end
-  local kind = err:match "^%u+"
-  if kind == "MISCONF" and name == "put" then
-    return nil, "disk_full", err
-  elseif PASSING[kind] then
-    return nil, "unavailable", err
-  end
-  error("the Redis server refuses a script: " .. err, 0)
-end
-
--- Attempts until one comes through, for as long as the engine is patient.
--- Returns the reply, and whether an earlier attempt may have been done.
-local function persist(self, name, words)
-  local due = sluice.time() + self.patience
-  local pause, doubt = FIRST_PAUSE, false
-  while true do
-    local reply, reason, message = attempt(self, name, words)
-    if reply then return reply, doubt end
-    doubt = doubt or reason == "unknown"
-    if reason == "disk_full" or self.closed or
-      sluice.time() + pause > due then
-      if self.closed then reason = "closed" end
-      return nil, doubt and "unknown" or reason, message
-    end
-    sluice.sleep(pause * (0.5 + math.random() / 2))
-    pause = math.min(pause * 2, LONGEST_PAUSE)
-  end
-end
-
--- Runs a script whatever is cancelled. Returns as persist.
-local function evaluate_words(self, name, words)
-  if self.closed then return nil, "closed" end
-  local reply, second, third = sluice.shield(persist, self, name, words)
-  if reply then self.offset = reply[1] / 1000 - sluice.time() end
-  return reply, second, third
-end
-
-local function run(self, name, key, ...)
-  return evaluate_words(self, name, { "EVALSHA", "", 1, key, ... })
-end
-
--- The first words of a call whose reply the server keeps, in case that it is
--- asked again; they name one whose reply has come, which is kept no longer.
-local function numbered(self, queue)
-  local now, renew = sluice.time(), ""
-  self.calls = self.calls + 1
-  if now >= queue.renew then
-    queue.renew = now + RENEW
-    renew = 1
-  end
-  local done = table.remove(queue.done) or ""
-  return { "EVALSHA", "", 1, queue.key, self.name, self.calls, done, renew }
-end
-
-local function have_reply(queue, words)
-  queue.done[#queue.done + 1] = words[6]
-end
 
 -- -- what goes in and comes out --
 
@@ -187,34 +69,38 @@ end
 
 -- -- the engine's methods --
 
+local function new_queue(self, name)
+  return {
+    key = ("{sluice:%s}"):format(name), name = name,
+    keeper = keeper.new(self),
+    leased = {}, -- id to token, of what this store has reserved
+    heads = {}, -- name of a script to how a command that runs it begins
+    done = {}, -- the numbers of calls whose reply is here
+    renew = 0, -- when the server is to be told to keep replies longer
+  }
+end
+
 function Engine:queue(name, settings)
-  local key = ("{sluice:%s}"):format(name)
-  local reply, reason, message = run(self, "queue", key,
+  local queue = self.queues_open[name] or new_queue(self, name)
+  local reply, reason, message = run(self, "queue", queue,
     settings.maxsize or "", milliseconds(settings.lease),
     settings.max_attempts or "")
   if not reply then return nil, reason, message end
   reply, message = self.main:call("SADD", "sluice:queues", name)
   if not reply then return nil, "unknown", message end
-  local queue = {
-    key = key, name = name, keeper = keeper.new(self),
-    leased = {}, -- id to token, of what this store has reserved
-    done = {}, -- the numbers of calls whose reply is here
-    renew = 0, -- when the server is to be told to keep replies longer
-  }
-  self.queues_open[queue] = true
+  self.queues_open[name] = queue
   return queue
 end
 
--- A body and nothing else has the defaults of its queue.
-local function append_body(words, body)
-  local n = #words
-  words[n + 1], words[n + 2], words[n + 3] = body, 0, 0
-  for i = n + 4, n + 9 do words[i] = "" end
-end
+-- What a body that is put without options has.
+local DEFAULTS = { "0", "0", "", "", "", "", "", "" }
 
-local function append_entry(words, entry)
-  if type(entry) == "string" then return append_body(words, entry) end
-  local n = #words
+local function append_entry(words, n, entry)
+  if type(entry) == "string" then
+    words[n + 1] = entry
+    table.move(DEFAULTS, 1, 8, n + 2, words)
+    return
+  end
   words[n + 1] = entry.body
   words[n + 2] = entry.format or 0
   words[n + 3] = ("%.17g"):format(entry.priority or 0)
@@ -240,13 +126,25 @@ local function ids_of(reply)
   return ids, found
 end
 
+local function put_command(self, queue, call, entries)
+  local first = entries[1]
+  if type(first) == "string" and not entries[2] then -- mostly, so at once
+    return self.writer:format(calls.head(self, queue, "put"), self.defaults,
+      12, self.name, call.number, call.done, call.renew, first)
+  end
+  local list = {}
+  for i, entry in ipairs(entries) do append_entry(list, 9 * i - 9, entry) end
+  return command_of(self, queue, "put", list, self.name, call.number,
+    call.done, call.renew)
+end
+
 function Engine:put(queue, entries)
-  local words = numbered(self, queue)
-  for _, entry in ipairs(entries) do append_entry(words, entry) end
-  local reply, reason, message = evaluate_words(self, "put", words)
+  local call <close> = calls.next(self, queue)
+  local reply, reason, message =
+    perform(self, "put", put_command(self, queue, call, entries))
+  if reply and reply[2] == "full" then return nil, "full" end
+  call.kept, call.doubt = reply ~= nil, reason == "unknown"
   if not reply then return nil, reason, message end
-  if reply[2] == "full" then return nil, "full" end
-  have_reply(queue, words)
   return ids_of(reply)
 end
 
@@ -258,37 +156,54 @@ local function open_waiter(self)
   return connection.connect(self.address, self.reply_time)
 end
 
--- Waits until the key has a member, takes it; or until seconds have passed.
--- Returns false if the connection is in doubt.
-local function block(self, key, seconds)
+-- Waits until a key of the queue has a member, which it takes, or until
+-- seconds have passed; then looks. Returns the reply of the script "due", or
+-- nil if there is none.
+local function block(self, queue, key, seconds)
+  if not self.shas.due then return run(self, "due", queue) end -- loads it
   local waiter = open_waiter(self)
-  if not waiter then return false end
+  if not waiter then return nil end
   self.blocked[waiter] = true
-  local reply = waiter:block(seconds + MARGIN, "BZPOPMIN", key,
-    ("%.3f"):format(math.max(0.001, seconds)))
+  local reply = waiter:block(seconds + MARGIN,
+    self.writer:format("", "", 0, "BZPOPMIN", queue.key .. key,
+      ("%.3f"):format(math.max(0.001, seconds))),
+    command_of(self, queue, "due"))
   self.blocked[waiter] = nil
-  if reply == nil then return false end
+  if not reply then return nil end
   if not self.closed then self.waiters[#self.waiters + 1] = waiter end
-  return true
+  if reply.err then reply = run(self, "due", queue) end
+  return reply
 end
 
 local function left(due)
   return due and math.max(0, due - sluice.time()) or math.huge
 end
 
+local function seconds_until(milliseconds_left)
+  return milliseconds_left < 0 and math.huge or milliseconds_left / 1000
+end
+
+-- Waits until there may be jobs, or time is up. False: or nobody knows.
+local function await_jobs(self, queue, wait, due)
+  repeat
+    local reply = block(self, queue, ":wake", math.min(wait, left(due), BLOCK))
+    if not reply then return false end
+    wait = seconds_until(reply[2])
+  until reply[3] > 0 or left(due) <= 0
+  return true
+end
+
 -- One look for jobs. Returns a list; or nil, reason, message, seconds until
 -- the next look is worth it.
-local function look(self, queue, words)
-  local reply, reason, message = evaluate_words(self, "reserve", words)
+local function look(self, queue, command)
+  local reply, reason, message = perform(self, "reserve", command)
   if not reply then return nil, reason, message, 0 end
-  if #reply[4] > 0 then
-    have_reply(queue, words)
-    local jobs = jobs_of(reply[4], true)
-    for _, job in ipairs(jobs) do queue.leased[job.id] = job.token end
-    return jobs
+  if #reply[4] == 0 then
+    return nil, "timeout", nil, seconds_until(reply[2])
   end
-  local wait = reply[2] < 0 and math.huge or reply[2] / 1000
-  return nil, "timeout", nil, wait
+  local jobs = jobs_of(reply[4], true)
+  for _, job in ipairs(jobs) do queue.leased[job.id] = job.token end
+  return jobs
 end
 
 -- A day may be bad: told once, until it is better.
@@ -302,50 +217,55 @@ local function tell(self, reason, message)
   end
 end
 
-function Engine:reserve(queue, n, timeout)
-  local due = timeout and sluice.time() + timeout
-  local words = numbered(self, queue)
-  words[#words + 1] = n
+local function reserve(self, queue, command, due)
   while true do
-    local jobs, reason, message, wait = look(self, queue, words)
+    local jobs, reason, message, wait = look(self, queue, command)
     if jobs then return jobs end
-    if reason == "closed" then return nil, reason end
-    if left(due) <= 0 then return nil, reason, message end
+    if reason == "closed" or left(due) <= 0 then
+      return nil, reason, message
+    end
     tell(self, reason, message)
-    local seconds = math.min(wait, left(due), BLOCK)
-    if reason ~= "timeout" or
-      not block(self, queue.key .. ":wake", seconds) then
-      sluice.sleep(math.min(LONGEST_PAUSE / 10, left(due)))
+    if reason ~= "timeout" or not await_jobs(self, queue, wait, due) then
+      sluice.sleep(math.min(PAUSE, left(due)))
     end
   end
+end
+
+function Engine:reserve(queue, n, timeout)
+  local due = timeout and sluice.time() + timeout
+  local call <close> = calls.next(self, queue)
+  local command = command_of(self, queue, "reserve", nil, self.name,
+    call.number, call.done, call.renew, n)
+  local jobs, reason, message = reserve(self, queue, command, due)
+  call.kept, call.doubt = jobs ~= nil, reason == "unknown"
+  return jobs, reason, message
 end
 
 function Engine:drain(queue, timeout)
   local due = timeout and sluice.time() + timeout
   while true do
-    local reply, reason, message = run(self, "stats", queue.key)
+    local reply, reason, message = run(self, "stats", queue)
     if not reply then return nil, reason, message end
     if reply[2] + reply[3] + reply[4] == 0 then return true end
     if left(due) <= 0 then return nil, "timeout" end
-    local wait = reply[6] < 0 and math.huge or reply[6] / 1000
-    block(self, queue.key .. ":idle", math.min(wait, left(due), 1))
+    local wait = math.min(seconds_until(reply[6]), left(due), 1)
+    block(self, queue, ":idle", wait)
   end
 end
 
 -- -- the end of a lease --
 
 local function finish(self, queue, verb, jobs, seconds, why)
-  local words = { "EVALSHA", "", 1, queue.key, verb, milliseconds(seconds),
-    why or "" }
-  for _, job in ipairs(jobs) do
-    words[#words + 1] = id_of(job.id)
-    words[#words + 1] = job.token
+  local list = {}
+  for i, job in ipairs(jobs) do
+    list[2 * i - 1], list[2 * i] = id_of(job.id), job.token
   end
   if verb ~= "touch" then
     queue.keeper:forget(jobs)
     for _, job in ipairs(jobs) do queue.leased[job.id] = nil end
   end
-  local reply, doubt, message = evaluate_words(self, "finish", words)
+  local reply, doubt, message = perform(self, "finish", command_of(self,
+    queue, "finish", list, verb, milliseconds(seconds), why or ""))
   if not reply then return nil, doubt, message end
   if #reply[2] == 0 then return true, seconds_of(reply[3]) end
   -- It was there before the connection was lost, and may be our own doing.
@@ -380,7 +300,7 @@ end
 -- -- managing --
 
 function Engine:cancel(queue, id)
-  local reply, reason, message = run(self, "cancel", queue.key, id_of(id))
+  local reply, reason, message = run(self, "cancel", queue, id_of(id))
   if not reply then return nil, reason, message end
   if reply[2] == "ok" then return true end
   return nil, reply[2]
@@ -390,7 +310,7 @@ function Engine:kick(queue, n, id)
   local total = 0
   while true do
     local reply, reason, message =
-      run(self, "kick", queue.key, n and n - total or 1, id and id_of(id) or "")
+      run(self, "kick", queue, n and n - total or 1, id and id_of(id) or "")
     if not reply then return nil, reason, message end
     total = total + reply[2]
     if id or reply[2] == 0 or total >= n then return total end
@@ -399,26 +319,26 @@ end
 
 function Engine:peek(queue, state, n)
   local reply, reason, message =
-    run(self, "peek", queue.key, state, math.min(n, 2^31 | 0))
+    run(self, "peek", queue, state, math.min(n, 2^31 | 0))
   if not reply then return nil, reason, message end
   return jobs_of(reply[2])
 end
 
 function Engine:job(queue, id)
-  local reply, reason, message = run(self, "job", queue.key, id_of(id))
+  local reply, reason, message = run(self, "job", queue, id_of(id))
   if not reply then return nil, reason, message end
   if not reply[2] then return nil, "not_found" end
   return job_of(reply[2])
 end
 
 function Engine:pause(queue)
-  local reply, reason, message = run(self, "pause", queue.key, 1)
+  local reply, reason, message = run(self, "pause", queue, 1)
   if not reply then return nil, reason, message end
   return true
 end
 
 function Engine:resume(queue)
-  local reply, reason, message = run(self, "pause", queue.key, 0)
+  local reply, reason, message = run(self, "pause", queue, 0)
   if not reply then return nil, reason, message end
   return true
 end
@@ -426,7 +346,7 @@ end
 function Engine:purge(queue, state)
   local total = 0
   repeat
-    local reply, reason, message = run(self, "purge", queue.key, state)
+    local reply, reason, message = run(self, "purge", queue, state)
     if not reply then return nil, reason, message end
     total = total + reply[2]
   until reply[3] == 0
@@ -434,7 +354,7 @@ function Engine:purge(queue, state)
 end
 
 function Engine:stats(queue)
-  local reply, reason, message = run(self, "stats", queue.key)
+  local reply, reason, message = run(self, "stats", queue)
   if not reply then return nil, reason, message end
   return {
     ready = reply[2], delayed = reply[3], leased = reply[4], dead = reply[5],
@@ -445,7 +365,7 @@ end
 
 function Engine:queues()
   if self.closed then return nil, "closed" end
-  local main, message = main_of(self)
+  local main, message = calls.main(self)
   if not main then return nil, "unavailable", message end
   local reply, why = main:call("SMEMBERS", "sluice:queues")
   if not reply then return nil, "unavailable", why end
@@ -455,7 +375,7 @@ end
 
 -- Whether the counters of a queue agree with what is there.
 local function check_queue(self, name)
-  local stats, reason, message = self:stats { key = "{sluice:" .. name .. "}" }
+  local stats, reason, message = self:stats(new_queue(self, name))
   if not stats then return nil, reason, message end
   local there = stats.ready + stats.delayed + stats.leased + stats.dead
   if stats.puts == stats.acks + stats.expired + stats.cancelled + there then
@@ -481,7 +401,7 @@ end
 
 -- What is still reserved is the next worker's at once.
 local function give_back(self)
-  for queue in pairs(self.queues_open) do
+  for _, queue in pairs(self.queues_open) do
     local jobs = {}
     for id, token in pairs(queue.leased) do
       jobs[#jobs + 1] = { id = id, token = token }
@@ -534,8 +454,10 @@ local function open(rest, options, url)
     shas = {}, calls = 0, name = random_name(), offset = 0, warned = {},
     waiters = {}, keepers = {}, queues_open = {},
     blocked = setmetatable({}, { __mode = "k" }),
+    writer = require("sluice.native.hiredis").Reader(),
   }, Engine)
-  local main, why, code = open_main(self)
+  self.defaults = self.writer:words(DEFAULTS)
+  local main, why, code = calls.main(self)
   if not main then return nil, why, code or "EUNAVAILABLE" end
   return self
 end

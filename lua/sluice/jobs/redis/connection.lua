@@ -88,7 +88,6 @@ local function await(self, slot, due)
       end
     end
   end
-  return slot.reply, slot.lost
 end
 
 local function write(self, bytes)
@@ -103,13 +102,19 @@ local function flush(self)
   if not self.lost then write(self, bytes) end
 end
 
--- Sends a command: at once if nobody waits for anything, else with those of
--- the same turn.
-local function submit(self, command)
-  local slot = {}
-  local alone = self.last < self.first and #self.out == 0
+local function append_slot(self)
+  local slot = self.spare or {}
+  self.spare = nil
   self.last = self.last + 1
   self.pending[self.last] = slot
+  return slot
+end
+
+-- Sends a command: at once if nobody waits for anything, else with those of
+-- the same turn. Returns the slot of its reply.
+local function submit(self, command)
+  local alone = self.last < self.first and #self.out == 0
+  local slot = append_slot(self)
   if alone then
     write(self, command)
     return slot
@@ -127,23 +132,26 @@ local function probe(self)
   if data or why ~= "timeout" then drop(self, why) end
 end
 
-local function exchange(self, seconds, words)
+local function exchange(self, seconds, command)
   if not self.lost then probe(self) end
   if self.lost then return nil, self.lost, false end
-  local slot = submit(self, self.parser:format(words))
-  local reply, why = await(self, slot, sluice.time() + seconds)
-  if reply == nil then return nil, why, true end
+  local slot = submit(self, command)
+  await(self, slot, sluice.time() + seconds)
+  local reply = slot.reply
+  if reply == nil then return nil, slot.lost, true end
+  slot.reply = nil
+  self.spare = slot
   return reply
 end
 
 --- Sends a command and waits for its reply. To be called shielded: a
 -- cancellation would leave the reply to nobody.
--- @param words a list of the command's words: strings or numbers
+-- @param command its bytes, as the parser's `format` makes them
 -- @return the reply ({ err = text } if it is an error); or nil, message, and
 -- whether it may have been executed
 -- Waits, at most the reply time.
-function Connection:send(words)
-  return exchange(self, self.reply_time, words)
+function Connection:send(command)
+  return exchange(self, self.reply_time, command)
 end
 
 --- Sends a command and waits for its reply, whatever is cancelled meanwhile.
@@ -151,21 +159,37 @@ end
 -- @return as send
 -- Waits, at most the reply time.
 function Connection:call(...)
-  return sluice.shield(exchange, self, self.reply_time, { ... })
+  return sluice.shield(exchange, self, self.reply_time,
+    self.parser:format("", "", 0, ...))
 end
 
---- Sends a command that blocks at the server; may be cancelled, which drops
--- the connection.
--- @param seconds how long the reply may take
--- @return as send
+-- Sends two commands together, and waits for the reply of the second.
+local function exchange_two(self, seconds, first, second)
+  if not self.lost then probe(self) end
+  if self.lost then return nil, self.lost, false end
+  append_slot(self)
+  local slot = append_slot(self)
+  write(self, first .. second)
+  await(self, slot, sluice.time() + seconds)
+  if slot.reply == nil then return nil, slot.lost, true end
+  return slot.reply
+end
+
+--- Sends a command that blocks at the server and one for afterwards, together,
+-- so that both replies take one turn; may be cancelled, which drops the
+-- connection. Nobody else uses it.
+-- @param seconds how long the replies may take
+-- @param first its bytes; its reply does not matter
+-- @param second its bytes
+-- @return as send, of the second
 -- Waits.
-function Connection:block(seconds, ...)
+function Connection:block(seconds, first, second)
   local guard <close> = setmetatable({}, { -- luacheck: ignore guard
     __close = function(_, err)
       if err ~= nil then drop(self, "cancelled") end
     end,
   })
-  local reply, why, sent = exchange(self, seconds, { ... })
+  local reply, why, sent = exchange_two(self, seconds, first, second)
   return reply, why, sent
 end
 

@@ -313,6 +313,13 @@ if call('ZCARD', READY) > 0 then wake() else call('DEL', WAKE) end
 return {now, #jobs > 0 and 0 or next_due(), 0, jobs}
 ]==])
 
+-- Returns now, ms until something is due, how many jobs there are to be had.
+define("due", [==[
+tick()
+local paused = call('HGET', META, 'paused') == '1'
+return {now, next_due(), paused and 0 or call('ZCARD', READY)}
+]==])
+
 -- ARGV: verb, milliseconds, error, then id and token of each. Returns now,
 -- indexes of those that are not leased so, the last deadline.
 define("finish", [==[
