@@ -54,6 +54,13 @@ describe("sqlite: opens", function()
     assert.is_string(read(path))
   end)
 
+  case("no device and no pipe", function(path)
+    fails("EFTYPE", "not a regular file", "sqlite:/dev/null")
+    os.execute("mkfifo " .. path)
+    fails("EFTYPE", "not a regular file", "sqlite:" .. path)
+    assert.is_nil(io.open(path .. "-lock"))
+  end)
+
   case("no database of somebody else's", function(path)
     sql(path, "CREATE TABLE orders(id)")
     local before = read(path)

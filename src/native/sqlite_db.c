@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "sqlite_files.h"
@@ -299,11 +300,21 @@ static void fail_open(struct sl_lite_db *db, const char *path,
   sl_lite_db_fail(db, error);
 }
 
+/* Devices and pipes: SQLite would make files beside them, or write to them.
+   A directory it refuses by itself. */
+static bool is_special(const char *path) {
+  struct stat info;
+  return stat(path, &info) == 0 && !S_ISREG(info.st_mode) &&
+         !S_ISDIR(info.st_mode);
+}
+
 bool sl_lite_db_open(struct sl_lite_db *db, const char *path, bool durable,
                      struct sl_engine_error *error) {
   int flags =
       SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
   memset(db, 0, sizeof *db);
+  if (is_special(path))
+    return refuse(error, "EFTYPE", "not a regular file");
   sl_lite_note(db, sqlite3_open_v2(path, &db->db, flags, NULL));
   if ((db->error & 0xff) == SQLITE_CANTOPEN) {
     fail_open(db, path, error);
