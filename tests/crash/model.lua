@@ -124,7 +124,8 @@ local function look(self, seen, job)
 end
 
 local function count(self, queue, found)
-  local stats = assert(queue:stats())
+  local stats, why = queue:stats()
+  if not stats then return self:complain("stats: %s", why) end
   local there = stats.ready + stats.delayed + stats.leased + stats.dead
   if there ~= found then
     self:complain("%s: %d jobs are counted, %d are there", queue.name, there,
@@ -141,7 +142,9 @@ local STATES = { "leased", "delayed", "ready", "dead" }
 local function look_at_queue(self, seen, queue)
   local found, ids = 0, {}
   for _, state in ipairs(STATES) do
-    for _, job in ipairs(assert(queue:peek(state, LARGE))) do
+    local jobs, why = queue:peek(state, LARGE)
+    if not jobs then self:complain("peek: %s", why) end
+    for _, job in ipairs(jobs or {}) do
       if not ids[job.id] then
         ids[job.id] = true
         look(self, seen, job)
@@ -169,7 +172,12 @@ function model:compare(store)
   local sound, _, damage = store:check()
   if not sound then self:complain("check: %s", tostring(damage)) end
   for _, name in ipairs(model.QUEUES) do
-    look_at_queue(self, seen, assert(store:queue(name)))
+    local queue, why = store:queue(name)
+    if queue then
+      look_at_queue(self, seen, queue)
+    else
+      self:complain("queue %s: %s", name, why)
+    end
   end
   look_for_lost(self, seen)
   return self.wrong, seen
