@@ -15,7 +15,7 @@ VALGRIND_SPECS ?= $(CORE_SPECS:%=spec/%_spec.lua)
 .NOTPARALLEL:
 MAKEFLAGS += --no-print-directory
 .PHONY: help setup setup-test setup-dev demo build install test test-c test-lua \
-  test-rock test-bare bench asan fuzz gcstress valgrind lint format-check docs clean
+  test-rock test-bare bench crash asan fuzz gcstress valgrind lint format-check docs clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | \
@@ -66,6 +66,12 @@ asan: ## C tests and specs under address, leak and undefined sanitizers
 	@cmake --build --preset asan --parallel
 	ctest --preset asan
 	tools/asan.sh tools/busted.sh $(SPECS)
+
+CRASH ?= 40
+CRASH_SPECS ?= $(wildcard spec/jobs/crash_*_spec.lua)
+
+crash: build ## kills, power cuts, full disks: an hour; make crash CRASH=4
+	SLUICE_CRASH=$(CRASH) tools/busted.sh $(CRASH_SPECS)
 
 SECONDS ?= 60
 

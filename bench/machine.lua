@@ -59,6 +59,17 @@ function machine.servers()
   }
 end
 
+function machine.queues()
+  return {
+    "SQLite: " .. first_line("pkg-config --modversion sqlite3"),
+    "hiredis: " .. first_line("pkg-config --modversion hiredis"),
+    "Redis: " .. package_version("redis-server"),
+    "beanstalkd: " .. package_version("beanstalkd"),
+    "rq: " .. package_version("python3-rq") .. ", celery "
+      .. package_version("python3-celery") .. ", " .. python_version(),
+  }
+end
+
 --- Lists of facts as one Markdown list.
 function machine.list(...)
   local lines = {}

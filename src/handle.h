@@ -48,6 +48,7 @@ struct sl_handle {
     uv_pipe_t pipe;
     uv_poll_t poll;
     uv_prepare_t prepare;
+    uv_async_t async;
     uv_timer_t timer;
   } uv;
 };

@@ -28,6 +28,7 @@
 #include "run.h"
 #include "semaphore.h"
 #include "signal.h"
+#include "store.h"
 #include "testing.h"
 #include "thread.h"
 #include "timeout.h"
@@ -49,6 +50,7 @@ static int collect_loop(lua_State *L) {
   if (loop->closed) return 0;
   sl_signal_stop(loop);
   sl_thread_stop(L, loop);
+  sl_store_stop(L, loop);
   sl_loop_close(loop);
   sl_thread_free(L, loop);
   loop->running = false;
@@ -109,6 +111,7 @@ int luaopen_sluice_core(lua_State *L) {
   sl_net_open(L, loop);
   sl_reactor_open(L, loop);
   sl_http_open(L, loop);
+  sl_store_open(L, loop);
   lua_pushvalue(L, -1);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &module_key);
   return 1;

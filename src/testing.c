@@ -60,9 +60,12 @@ static int replay(lua_State *L) {
   return 0;
 }
 
-/* handles(): how many handles of libuv are open and active. */
+/* handles(): how many handles of libuv are open and active. Those of the loop
+   and the clock, without data, are not counted: after a run in real time the
+   clock's may still wait. */
 static void count_handle(uv_handle_t *handle, void *arg) {
-  if (uv_has_ref(handle) && !uv_is_closing(handle)) ++*(int *)arg;
+  if (handle->data != NULL && uv_has_ref(handle) && !uv_is_closing(handle))
+    ++*(int *)arg;
 }
 
 static int handles(lua_State *L) {

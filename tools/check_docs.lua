@@ -22,6 +22,7 @@ local NIL_AT_FIRST = { ["testing.last_failure"] = true }
 local MODULES = {
   sluice = "sluice", testing = "sluice.testing", net = "sluice.net",
   http = "sluice.http", url = "sluice.url", html = "sluice.html",
+  jobs = "sluice.jobs",
 }
 
 local function serve()
@@ -49,8 +50,19 @@ local function response()
   return answer
 end
 
+local function job_queue()
+  return assert(require("sluice.jobs").open "memory:"):queue "orders"
+end
+
+local function job()
+  local queue = job_queue()
+  queue:put "an order"
+  return queue:reserve(0)
+end
+
 --- Classes: how the manual calls an object, and how to get one, in a task.
---- `maker` is the function that the manual says makes one.
+--- `maker` is the function that the manual says makes one; `internal` has the
+--- functions of its table that are no methods.
 local CLASSES = {
   { name = "sluice.Runner", receiver = "runner", maker = "sluice.Runner",
     make = function() return sluice.Runner() end },
@@ -140,12 +152,28 @@ local CLASSES = {
       server:close()
       return server
     end },
+  { name = "sluice.jobs.Store", receiver = "store", maker = "jobs.open",
+    internal = { new = true },
+    make = function() return require("sluice.jobs").open "memory:" end },
+  { name = "sluice.jobs.Queue", receiver = "job_queue",
+    internal = { new = true }, make = job_queue },
+  { name = "sluice.jobs.Job", receiver = "job", internal = { wrap = true },
+    make = job },
+  { name = "sluice.jobs.Worker", receiver = "worker",
+    internal = { start = true },
+    make = function()
+      local store = require("sluice.jobs").open "memory:"
+      local worker = store:worker("orders", function() end)
+      worker:stop()
+      return worker
+    end },
 }
 
 --- Tables that a function returns: the stub's fields must be theirs.
 local RECORDS = {
   ["sluice.Stats"] = function() return sluice.stats() end,
   ["sluice.QueueStats"] = function() return sluice.Queue():stats() end,
+  ["sluice.jobs.Stats"] = function() return job_queue():stats() end,
 }
 
 -- -- counting ----------------------------------------------------------------
@@ -214,7 +242,8 @@ local function make_object(class)
   local methods, meta = methods_of(object)
   class.object, class.meta, class.functions = object, meta, {}
   for key, value in pairs(methods) do
-    if type(value) == "function" and not key:find("^__") then
+    local method = type(value) == "function" and not key:find("^__")
+    if method and not (class.internal and class.internal[key]) then
       class.functions[key] = true
     end
   end

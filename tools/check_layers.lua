@@ -12,7 +12,8 @@ usage: lua check_layers.lua [DIRECTORY]
 local LAYERS = {
   { "list", "heap", "bytes", "schedule", "codec", "http_text", "http_head",
     "http_parser", "http_response", "multipart", "multipart_head",
-    "engine" },
+    "engine", "hash", "store_op", "store_engine", "store_jobs",
+    "store_memory" },
   { "lx" },
   { "pool", "place" },
   { "loop" },
@@ -28,6 +29,7 @@ local LAYERS = {
   { "handle", "address", "stream", "stream_io", "stream_impl",
     "stream_codec", "secure", "connect", "listen", "net", "reactor" },
   { "http_*" },
+  { "store_*", "store" },
   { "report", "watch", "testing" },
   { "sluice" },
 }

@@ -12,8 +12,9 @@ set -eu
 
 base="gcc libc6-dev make cmake pkg-config lua5.4 liblua5.4-dev libuv1-dev
   node-llhttp|libllhttp-dev lua-cjson lua-busted luarocks curl
-  netcat-openbsd procps libssl-dev libcurl4-openssl-dev libgumbo-dev"
-test="openssl python3 chromium wrk"
+  netcat-openbsd procps libssl-dev libcurl4-openssl-dev libgumbo-dev
+  libsqlite3-dev libhiredis-dev"
+test="openssl python3 chromium wrk sqlite3 redis-server iproute2 util-linux"
 dev="clang libclang-rt-14-dev|libclang-rt-dev clang-format binutils valgrind
   libc6-dbg lua-check lua-ldoc"
 bench="clang lua-cqueues golang-go nodejs nginx-light|nginx
@@ -99,11 +100,13 @@ setup_by_hand() {
 setup: these were not found: $(echo $missing | sed 's/ /, /g')
 Install sluice's tools and libraries with one of
   brew install cmake pkgconf lua@5.4 libuv llhttp luarocks \\
-    openssl@3 curl gumbo-parser
+    openssl@3 curl gumbo-parser sqlite hiredis
   dnf install gcc make cmake pkgconf lua lua-devel libuv-devel llhttp-devel \\
-    luarocks curl nmap-ncat openssl-devel libcurl-devel gumbo-parser-devel
+    luarocks curl nmap-ncat openssl-devel libcurl-devel gumbo-parser-devel \\
+    sqlite-devel hiredis-devel
   apk add build-base cmake pkgconf lua5.4 lua5.4-dev libuv-dev llhttp-dev \\
-    luarocks5.4 curl netcat-openbsd openssl-dev curl-dev gumbo-parser-dev
+    luarocks5.4 curl netcat-openbsd openssl-dev curl-dev gumbo-parser-dev \\
+    sqlite-dev hiredis-dev
 then the two Lua modules of the tests and of sluice.http with
   luarocks --lua-version 5.4 install busted
   luarocks --lua-version 5.4 install lua-cjson

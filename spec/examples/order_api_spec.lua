@@ -1,84 +1,21 @@
 -- Drives the order API as a process of its own, on real sockets and the real
--- clock, with curl. Every server is to be closed, so that none outlives a
--- spec that fails.
+-- clock, with curl.
 
-local sluice = require "sluice"
 local net = require "sluice.net"
-local child = dofile "examples/lib/child.lua"
-local order_log = dofile "examples/lib/order_log.lua"
+local order_server = require "spec.examples.order_server"
+local sluice = require "sluice"
 
-local LUA = os.getenv "LUA" or "lua5.4"
 local LONG = "1000000" -- seconds: an order that does not end by itself
 
---- Starts the order API on a free port.
-local function start(...)
-  local server = child.start {
-    LUA, "bin/sluice", "examples/order_api.lua", "--port", "0", ...,
-  }
-  server.lines = {}
-  return server
-end
-
---- Reads what the server has told so far until a line matches.
-local function await_line(server, pattern)
-  for _ = 1, 500 do
-    local ended = server:status()
-    for _, line in ipairs(server:new_lines()) do
-      table.insert(server.lines, line)
-    end
-    for _, line in ipairs(server.lines) do
-      local found = line:match(pattern)
-      if found then return found end
-    end
-    if ended then break end
-    sluice.sleep(0.01)
-  end
-  error(("no line %q in:\n%s"):format(pattern,
-    table.concat(server.lines, "\n")), 2)
-end
-
---- Runs fn(server, address) beside a server, which is ended after it.
-local function with_server(args, fn)
-  return function()
-    sluice.run(function()
-      local server <close> = start(table.unpack(args))
-      local deadline <close> = sluice.timeout(15)
-      fn(server, await_line(server, "listening on (%S+)"))
-      assert.is_false(deadline:expired())
-    end)
-  end
-end
-
---- Starts curl; its output: the answer's body, then its status, on a line.
-local function curl(url, ...)
-  return child.start {
-    "curl", "--silent", "--show-error", "--max-time", "10",
-    "--write-out", " %{http_code}\n", url, ...,
-  }
-end
-
---- The status and the body of the answer to one request.
-local function request(url, ...)
-  local client <close> = curl(url, ...)
-  client:wait(10)
-  local body, status = table.concat(client:new_lines(), "\n")
-    :match("^(.*) (%d+)$")
-  return tonumber(status), body
-end
-
-local function post(address, body, ...)
-  return request(address .. "/order", "--data", body, ...)
-end
-
---- Ends the server by a signal; what it told, read as a log.
-local function stop(server, signal)
-  server:signal(signal or "TERM")
-  assert.equal(0, server:wait(10))
-  await_line(server, "(%d+) orders accepted")
-  local log = order_log.new()
-  for _, line in ipairs(server.lines) do log:read(line) end
-  return log
-end
+local start, await_line, with_server, curl =
+  order_server.start, order_server.await_line, order_server.with_server,
+  order_server.curl
+local request, post, stop, post_many =
+  order_server.request, order_server.post, order_server.stop,
+  order_server.post_many
+local count_statuses, answered_orders, finished_orders =
+  order_server.count_statuses, order_server.answered_orders,
+  order_server.finished_orders
 
 --- Connects to the server without an HTTP client.
 local function connect(address)
@@ -89,55 +26,6 @@ end
 local function raw_post(body, length)
   return ("POST /order HTTP/1.1\r\nHost: shop\r\nContent-Length: %s\r\n\r\n%s")
     :format(length or #body, body)
-end
-
---- Posts 3 * n orders at once, one in three of a power user. The bodies of
--- the answers become files beside the server's log.
-local function post_many(server, address, n)
-  local clients = {}
-  for i, body in ipairs {
-    '{"power_user": true}', '{"power_user": false}', '{"power_user": "False"}',
-  } do
-    clients[i] = curl(("%s/order?[1-%d]"):format(address, n),
-      "--data", body, "--output", ("%s/answer-%d-#1"):format(server.dir, i),
-      "--parallel", "--parallel-immediate", "--parallel-max", tostring(n))
-  end
-  return clients
-end
-
---- Waits for the clients; returns how often each status was answered.
-local function count_statuses(clients)
-  local counts = {}
-  for _, client in ipairs(clients) do
-    local _ <close> = client
-    client:wait(10)
-    for _, line in ipairs(client:new_lines()) do
-      local status = line:match(" (%d%d%d)$")
-      if status then counts[status] = (counts[status] or 0) + 1 end
-    end
-  end
-  return counts
-end
-
---- The numbers of the orders that clients were answered, sorted.
-local function answered_orders(server)
-  local numbers = {}
-  local pipe <close> = io.popen(
-    ("grep -ho '\"order\":[0-9]*' %s/answer-* 2>/dev/null"):format(server.dir))
-  for line in pipe:lines() do
-    numbers[#numbers + 1] = tonumber(line:match("%d+"))
-  end
-  table.sort(numbers)
-  return numbers
-end
-
-local function finished_orders(log)
-  local numbers = {}
-  for id, order in pairs(log.orders) do
-    if order.finished then numbers[#numbers + 1] = id end
-  end
-  table.sort(numbers)
-  return numbers
 end
 
 local function count(lines, pattern)

@@ -461,4 +461,43 @@ add {
   end,
 }
 
+-- -- jobs --
+
+local function new_job_queue()
+  local store = require("sluice.jobs").open "memory:"
+  return { store = store, jobs = store:queue "mail" }
+end
+
+local function close_store(at) at.store:close() end
+
+add {
+  name = "job_queue:reserve", timed = true, ready = true, want = { "a" },
+  new = new_job_queue, finish = close_store,
+  indirect = true, -- it leaves the line when it runs
+  wait = function(at, timeout)
+    local job, why = at.jobs:reserve(timeout)
+    if job then return job.body end
+    return nil, why
+  end,
+  wake = function(at) at.jobs:put "a" end,
+  idle = function(at) assert.is_nil(at.jobs.waiters.first) end,
+  close = close_store, closed = { nil, "closed" },
+}
+
+add {
+  name = "job_queue:drain", timed = true, ready = true, want = { true },
+  new = function()
+    local at = new_job_queue()
+    at.jobs:put "a"
+    return at
+  end,
+  finish = close_store,
+  wait = function(at, timeout)
+    local drained, why = at.jobs:drain(timeout)
+    return drained, why
+  end,
+  wake = function(at) at.jobs:purge "ready" end,
+  close = close_store, closed = { nil, "closed" },
+}
+
 return awaitables

@@ -79,6 +79,13 @@ function process.bare(text, wrapper)
   end)
 end
 
+--- Runs a command line, a list of words.
+function process.command(words)
+  local quoted = {}
+  for i, word in ipairs(words) do quoted[i] = quote(tostring(word)) end
+  return execute(table.concat(quoted, " "))
+end
+
 --- Checks that the program ends with status 0, writes `output` to stdout and
 -- nothing to stderr.
 function process.prints(output, text)

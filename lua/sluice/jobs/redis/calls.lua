@@ -1,0 +1,186 @@
+--- sluice.jobs.redis.calls: scripts that a server runs, however the connection
+-- fares.
+--
+-- The one idea: a call is the bytes of a command that runs a script; they may
+-- be sent again on another connection, since the scripts see to it that what
+-- was done is not done twice. So a connection that is in doubt is dropped,
+-- and the call repeated for as long as the engine is patient.
+--
+-- An engine (`self` here) has `address`, `patience`, `reply_time`, `opening`,
+-- `shas`, `calls`, `name`, `warned`, `writer`; a queue has `key`, `heads`,
+-- `done`, `renew`. Internal to sluice.jobs.
+
+local connection = require "sluice.jobs.redis.connection"
+local scripts = require "sluice.jobs.redis.scripts"
+local server = require "sluice.jobs.redis.server"
+local sluice = require "sluice"
+
+local calls = {}
+
+local FIRST_PAUSE, LONGEST_PAUSE = 0.02, 1 -- seconds before a new attempt
+local RENEW = 60 -- seconds; the server keeps replies for ten times that
+
+-- -- connections --
+
+-- A connection that may be used; or nil, message.
+local function open_main(self)
+  local guard <close> = self.opening:acquire() -- luacheck: ignore guard
+  if self.closed then return nil, "closed" end
+  local main = self.main
+  if main and main:alive() then return main end
+  local message, code
+  self.main, message, code =
+    connection.connect(self.address, self.reply_time)
+  if not self.main then return nil, message, code end
+  message = server.check(self.main, self.warned)
+  if not message then return self.main end
+  self.main:close()
+  return nil, message
+end
+
+--- The connection for calls; or nil, message.
+-- Waits.
+function calls.main(self)
+  local main = self.main
+  if main and main:alive() then return main end
+  return open_main(self)
+end
+
+-- Errors of the server that go by: the call had no effect.
+local PASSING = {
+  LOADING = true, READONLY = true, OOM = true, MISCONF = true, BUSY = true,
+  MASTERDOWN = true, CLUSTERDOWN = true, TRYAGAIN = true, NOREPLICAS = true,
+}
+
+-- -- commands --
+
+-- In the place of a script's name at the server, as long as it is not known.
+local UNKNOWN = ("0"):rep(40)
+local NAME = "^(%*%d+\r\n%$7\r\nEVALSHA\r\n%$40\r\n)%x+"
+
+--- The first four words of a command that runs a script, as bytes.
+function calls.head(self, queue, name)
+  local head = queue.heads[name]
+  if head then return head end
+  local sha = self.shas[name]
+  head = self.writer:words { "EVALSHA", sha or UNKNOWN, "1", queue.key }
+  if sha then queue.heads[name] = head end
+  return head
+end
+
+--- The bytes of a command that runs a script with these arguments, and those
+-- of a list, if there is one, after them.
+function calls.command(self, queue, name, list, ...)
+  local writer = self.writer
+  if list then
+    return writer:format(calls.head(self, queue, name), writer:words(list),
+      4 + #list, ...)
+  end
+  return writer:format(calls.head(self, queue, name), "", 4, ...)
+end
+
+-- A call whose reply the server keeps, in case that it is asked again.
+local Call = {}
+
+--- A call, to be closed: its `number`; `done`, the number of one whose reply
+-- has come, which is kept no longer; `renew`, "1" if the server is to keep
+-- replies longer. To be set to true: `kept` once its reply is here, `doubt` if
+-- the server may have kept one that is not.
+function calls.next(self, queue)
+  local list = queue.done
+  local n = #list
+  local call = {
+    number = self.calls + 1, done = list[n] or "",
+    renew = sluice.time() >= queue.renew and "1" or "", queue = queue,
+  }
+  list[n] = nil
+  self.calls = call.number
+  return setmetatable(call, Call)
+end
+
+function Call.__close(call)
+  local queue = call.queue
+  local list = queue.done
+  if call.kept or call.doubt then list[#list + 1] = call.number end
+  if call.kept then
+    if call.renew ~= "" then queue.renew = sluice.time() + RENEW end
+  elseif call.done ~= "" then
+    list[#list + 1] = call.done
+  end
+end
+
+-- -- calls --
+
+-- Whether a reply says that the server has not got the script.
+local function is_missing(reply)
+  return reply and reply.err and reply.err:find "^NOSCRIPT"
+end
+
+-- Has the server run a script, which it is given if it has not got it.
+-- Returns as send.
+local function evaluate(self, main, name, command)
+  local reply, why, sent = main:send(command)
+  if not is_missing(reply) then return reply, why, sent end
+  reply, why, sent = main:call("SCRIPT", "LOAD", scripts[name])
+  if type(reply) ~= "string" then return reply, why, sent end
+  self.shas[name] = reply
+  return main:send((command:gsub(NAME, "%1" .. reply)))
+end
+
+-- One attempt. Returns the reply; or nil, reason, message, where "unknown"
+-- is what may have been done.
+local function attempt(self, name, command)
+  local main, message = calls.main(self)
+  if not main then return nil, "unavailable", message end
+  local reply, why, sent = evaluate(self, main, name, command)
+  if reply == nil then
+    return nil, sent and "unknown" or "unavailable", why
+  end
+  local err = reply.err
+  if not err then return reply end
+  local kind = err:match "^%u+"
+  if kind == "MISCONF" and name == "put" then
+    return nil, "disk_full", err
+  elseif PASSING[kind] then
+    return nil, "unavailable", err
+  end
+  error("the Redis server refuses a script: " .. err, 0)
+end
+
+-- Attempts until one comes through, for as long as the engine is patient.
+-- Returns the reply, and whether an earlier attempt may have been done.
+local function persist(self, name, command)
+  local due = sluice.time() + self.patience
+  local pause, doubt = FIRST_PAUSE, false
+  while true do
+    local reply, reason, message = attempt(self, name, command)
+    if reply then return reply, doubt end
+    doubt = doubt or reason == "unknown"
+    if reason == "disk_full" or self.closed or
+      sluice.time() + pause > due then
+      if self.closed then reason = "closed" end
+      return nil, doubt and "unknown" or reason, message
+    end
+    sluice.sleep(pause * (0.5 + math.random() / 2))
+    pause = math.min(pause * 2, LONGEST_PAUSE)
+  end
+end
+
+--- Has a command run a script, whatever is cancelled.
+-- @return the reply, and whether an earlier attempt may have been done; or
+-- nil, reason, message
+-- Waits.
+function calls.perform(self, name, command)
+  if self.closed then return nil, "closed" end
+  local reply, second, third = sluice.shield(persist, self, name, command)
+  if reply then self.offset = reply[1] / 1000 - sluice.time() end
+  return reply, second, third
+end
+
+--- Runs a script with these arguments. Returns as perform.
+-- Waits.
+function calls.run(self, name, queue, ...)
+  return calls.perform(self, name, calls.command(self, queue, name, nil, ...))
+end
+
+return calls

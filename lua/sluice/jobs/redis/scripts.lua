@@ -1,0 +1,443 @@
+--- sluice.jobs.redis.scripts: what runs inside the Redis server.
+--
+-- The one idea: each change is one script, so one transaction, and begins by
+-- bringing the queue up to the server's time: expired leases, what is due,
+-- what has outlived its ttl. All keys of a queue have its hash tag, so that
+-- they lie on one node of a cluster.
+--
+-- KEYS[1] is the tag, P below. An id is sixteen digits wide: members of equal
+-- score are ordered by their bytes, which is then the order of arrival. The
+-- score of READY is the priority, of the others a time in milliseconds.
+--
+--   P:j:ID     a job: b body, f format, p priority, n attempts, m most
+--              attempts, t token, c created, l lease, x end of its ttl, u
+--              unique, e error, s state
+--   P:ready P:delayed P:leased P:dead   sorted sets of ids
+--   P:ttl      those of READY and DELAYED that have a ttl
+--   P:unique   name -> id; P:hold: names by the time they are kept to
+--   P:meta     counters and settings
+--   P:wake P:idle   one member as long as there is something to be had
+--   P:calls:CLIENT   number of a call -> what it returned, in case it is
+--              asked again; the client says which replies it has
+--
+-- Ids are counted at sluice:ids, for all queues. A node of a cluster may not
+-- have that key: there they are the queue's own.
+--
+-- Internal to sluice.jobs.
+
+local scripts = {}
+
+local PRELUDE = [==[
+local P = KEYS[1]
+local call = redis.call
+local t = call('TIME')
+local now = t[1] * 1000 + math.floor(t[2] / 1000)
+local READY, DELAYED, LEASED, DEAD = P..':ready', P..':delayed',
+  P..':leased', P..':dead'
+local TTL, META, WAKE, UNIQUE = P..':ttl', P..':meta', P..':wake',
+  P..':unique'
+local BATCH = 500
+
+local function job(id) return P..':j:'..id end
+local function num(v, default) return tonumber(v or nil) or default end
+local function count(name, n) call('HINCRBY', META, name, n) end
+local function wake() call('ZADD', WAKE, 0, 'w') end
+
+local function gone(id)
+  local u = call('HGET', job(id), 'u')
+  call('DEL', job(id))
+  if u and call('HGET', UNIQUE, u) == id and
+    num(call('ZSCORE', P..':hold', u), 0) <= now then
+    call('HDEL', UNIQUE, u)
+    call('ZREM', P..':hold', u)
+  end
+end
+
+-- What went wrong; '' leaves what there is.
+local function note(id, why)
+  if why ~= '' then call('HSET', job(id), 'e', why) end
+end
+
+local function enter_dead(id, why)
+  call('ZADD', DEAD, now, id)
+  call('HSET', job(id), 's', 'dead')
+  note(id, why)
+end
+
+-- It is not leased any more, and goes back; false if its ttl is over.
+local function come_back(id, delay)
+  local x = num(call('HGET', job(id), 'x'))
+  if x and x <= now then
+    gone(id)
+    count('expired', 1)
+    return false
+  end
+  if x then call('ZADD', TTL, x, id) end
+  if delay > 0 then
+    call('ZADD', DELAYED, now + delay, id)
+    call('HSET', job(id), 's', 'delayed')
+  else
+    call('ZADD', READY, call('HGET', job(id), 'p'), id)
+    call('HSET', job(id), 's', 'ready')
+  end
+  return true
+end
+
+-- The attempt failed: DEAD if it was the last.
+local function failed(id, delay, why)
+  local v = call('HMGET', job(id), 'n', 'm')
+  if num(v[2]) > 0 and num(v[1]) >= num(v[2]) then
+    enter_dead(id, why)
+  else
+    count('retries', 1)
+    note(id, why)
+    come_back(id, delay)
+  end
+end
+
+local function due(key)
+  return call('ZRANGEBYSCORE', key, '-inf', now, 'LIMIT', 0, BATCH)
+end
+
+local function tick()
+  -- Mostly nothing is due, which the first of each tells.
+  for _, id in ipairs(due(LEASED)) do
+    call('ZREM', LEASED, id)
+    failed(id, 0, 'the lease expired')
+  end
+  for _, id in ipairs(due(TTL)) do
+    call('ZREM', TTL, id)
+    call('ZREM', READY, id)
+    call('ZREM', DELAYED, id)
+    gone(id)
+    count('expired', 1)
+  end
+  for _, id in ipairs(due(DELAYED)) do
+    call('ZREM', DELAYED, id)
+    call('ZADD', READY, call('HGET', job(id), 'p'), id)
+    call('HSET', job(id), 's', 'ready')
+  end
+  for _, u in ipairs(due(P..':hold')) do
+    local id = call('HGET', UNIQUE, u)
+    if id and call('EXISTS', job(id)) == 0 then call('HDEL', UNIQUE, u) end
+    call('ZREM', P..':hold', u)
+  end
+end
+
+local function first(key)
+  local v = call('ZRANGE', key, 0, 0, 'WITHSCORES')
+  return num(v[2])
+end
+
+-- When something is next due, in milliseconds from now; -1: nothing is.
+local function next_due()
+  local at
+  for _, key in ipairs({LEASED, DELAYED, TTL}) do
+    local v = first(key)
+    if v and (not at or v < at) then at = v end
+  end
+  return at and math.max(0, at - now) or -1
+end
+
+local function busy()
+  return call('ZCARD', READY) + call('ZCARD', DELAYED) +
+    call('ZCARD', LEASED)
+end
+
+local function settle()
+  if busy() == 0 then call('ZADD', P..':idle', 0, 'i') end
+  if call('ZCARD', READY) > 0 then wake() end
+end
+
+local FIELDS = {'b', 'f', 'p', 'n', 'm', 't', 'c', 'l', 'u', 'e', 's', 'x'}
+local function record(id, state, score)
+  local v = call('HMGET', job(id), unpack(FIELDS))
+  v[12], v[13], v[14] = id, state or v[11], score or false
+  return v
+end
+]==]
+
+-- What calls returned, in case they are asked again. A client takes out what
+-- it has the reply of, a call or more later; what nobody takes out goes by
+-- itself. Taken out last: who writes first may use memory that there is not.
+local CALLS = [==[
+local CALLS = P..':calls:'..ARGV[1]
+local function remember(text)
+  call('HSET', CALLS, ARGV[2], text)
+  if ARGV[3] ~= '' then call('HDEL', CALLS, ARGV[3]) end
+  if ARGV[4] ~= '' then call('EXPIRE', CALLS, 600) end
+end
+]==]
+
+local function define(name, body)
+  scripts[name] = PRELUDE .. body
+end
+
+-- ARGV: maxsize, lease, max_attempts; '' keeps what is stored.
+define("queue", [==[
+for i, name in ipairs({'maxsize', 'lease', 'max_attempts'}) do
+  if ARGV[i] ~= '' then
+    call('HSET', META, name, ARGV[i])
+  elseif call('HEXISTS', META, name) == 0 then
+    call('HSET', META, name, ({0, 60000, 25})[i])
+  end
+end
+return {now}
+]==])
+
+-- ARGV: client, number of the call, number of one whose reply it has or '',
+-- 1 to keep what it has for ten minutes or '', then nine for each job: body,
+-- format, priority, delay, ttl, lease, max_attempts, unique, unique_for; ''
+-- is the default. Returns now, ids, negative if it was there already; or now,
+-- 'full'.
+define("put", CALLS .. [==[
+local known = call('HGET', CALLS, ARGV[2])
+if known then
+  local result = {}
+  for id in string.gmatch(known, '%S+') do result[#result + 1] = num(id) end
+  return result
+end
+local settings = call('HMGET', META, 'maxsize', 'lease', 'max_attempts')
+local ids, fresh, named = {}, 0, {}
+local ticked = false
+for a = 5, #ARGV, 9 do
+  local u, id = ARGV[a + 7], false
+  if u ~= '' then
+    if not ticked then tick() end -- it may be free again
+    ticked = true
+    id = call('HGET', UNIQUE, u) or named[u] or false
+    named[u] = id or 'new'
+  end
+  ids[#ids + 1] = id
+  if not id then fresh = fresh + 1 end
+end
+local most = num(settings[1])
+if most > 0 and fresh > 0 then
+  tick() -- what has outlived its ttl makes room
+  if call('ZCARD', READY) + call('ZCARD', DELAYED) + fresh > most then
+    return {now, 'full'}
+  end
+end
+local last = 1e9
+if fresh > 0 then
+  local puts = call('HINCRBY', META, 'puts', fresh)
+  local ids_taken = redis.pcall('INCRBY', 'sluice:ids', fresh)
+  if type(ids_taken) ~= 'number' then ids_taken = puts end
+  last = last + ids_taken - fresh
+end
+
+local function add(id, a)
+  local delay, ttl = num(ARGV[a + 3], 0), num(ARGV[a + 4])
+  call('HSET', job(id), 'b', ARGV[a], 'f', ARGV[a + 1], 'p', ARGV[a + 2],
+    'n', 0, 't', 0, 'c', now,
+    'l', ARGV[a + 5] ~= '' and ARGV[a + 5] or settings[2],
+    'm', ARGV[a + 6] ~= '' and ARGV[a + 6] or settings[3],
+    's', delay > 0 and 'delayed' or 'ready')
+  if delay > 0 then
+    call('ZADD', DELAYED, now + delay, id)
+  else
+    call('ZADD', READY, ARGV[a + 2], id)
+  end
+  if ttl then
+    call('HSET', job(id), 'x', now + ttl)
+    call('ZADD', TTL, now + ttl, id)
+  end
+end
+
+local function name(id, a)
+  local u, hold = ARGV[a + 7], num(ARGV[a + 8])
+  named[u] = id
+  call('HSET', job(id), 'u', u)
+  call('HSET', UNIQUE, u, id)
+  if hold then call('ZADD', P..':hold', now + hold, u) end
+end
+
+local result = {now}
+for i = 1, #ids do
+  local a, id = i * 9 - 4, ids[i]
+  if id == 'new' then id = named[ARGV[a + 7]] end
+  if id then
+    result[i + 1] = -num(id)
+  else
+    last = last + 1
+    id = string.format('%016.0f', last)
+    add(id, a)
+    if ARGV[a + 7] ~= '' then name(id, a) end
+    result[i + 1] = last
+  end
+end
+if fresh > 0 then
+  -- Also for one that is delayed: who waits learns when it is due.
+  wake()
+  call('DEL', P..':idle')
+end
+remember(table.concat(result, ' '))
+return result
+]==])
+
+-- ARGV: as of put up to the fourth, how many. Returns now, ms until something
+-- is due, 1 if paused, records.
+define("reserve", CALLS .. [==[
+local known = call('HGET', CALLS, ARGV[2])
+tick()
+local jobs = {}
+if known then
+  for id, token in string.gmatch(known, '(%d+) (%d+)') do
+    local till = call('ZSCORE', LEASED, id)
+    if till and call('HGET', job(id), 't') == token then
+      jobs[#jobs + 1] = record(id, 'leased', till)
+    end
+  end
+  return {now, next_due(), 0, jobs}
+end
+if call('HGET', META, 'paused') == '1' then
+  return {now, next_due(), 1, jobs}
+end
+local picked = call('ZPOPMIN', READY, ARGV[5])
+local note = {}
+for i = 1, #picked, 2 do
+  local id = picked[i]
+  local key = job(id)
+  local v = call('HMGET', key, unpack(FIELDS))
+  local till = now + num(v[8])
+  v[4], v[6] = num(v[4]) + 1, num(v[6]) + 1
+  call('HSET', key, 'n', v[4], 't', v[6], 's', 'leased')
+  call('ZADD', LEASED, till, id)
+  if v[12] then call('ZREM', TTL, id) end
+  v[12], v[13], v[14] = id, 'leased', tostring(till)
+  jobs[#jobs + 1] = v
+  note[#note + 1] = id..' '..v[6]
+end
+if #picked > 0 then remember(table.concat(note, ',')) end
+if call('ZCARD', READY) > 0 then wake() else call('DEL', WAKE) end
+return {now, #jobs > 0 and 0 or next_due(), 0, jobs}
+]==])
+
+-- Returns now, ms until something is due, how many jobs there are to be had.
+define("due", [==[
+tick()
+local paused = call('HGET', META, 'paused') == '1'
+return {now, next_due(), paused and 0 or call('ZCARD', READY)}
+]==])
+
+-- ARGV: verb, milliseconds, error, then id and token of each. Returns now,
+-- indexes of those that are not leased so, the last deadline.
+define("finish", [==[
+tick()
+local verb, ms, why = ARGV[1], num(ARGV[2], 0), ARGV[3]
+local lost, till, acks = {}, 0, 0
+for i = 4, #ARGV, 2 do
+  local id = ARGV[i]
+  if call('HGET', job(id), 't') ~= ARGV[i + 1] or
+    not call('ZSCORE', LEASED, id) then
+    lost[#lost + 1] = (i - 4) / 2 + 1
+  elseif verb == 'touch' then
+    till = now + (ARGV[2] ~= '' and ms or num(call('HGET', job(id), 'l')))
+    call('ZADD', LEASED, till, id)
+  else
+    call('ZREM', LEASED, id)
+    if verb == 'ack' then
+      gone(id)
+      acks = acks + 1
+    elseif verb == 'release' then
+      call('HINCRBY', job(id), 'n', -1)
+      come_back(id, ms)
+    elseif verb == 'nack' then
+      failed(id, ms, why)
+    else
+      enter_dead(id, why)
+    end
+  end
+end
+if acks > 0 then count('acks', acks) end
+if verb ~= 'touch' then settle() end
+return {now, lost, till}
+]==])
+
+-- ARGV: id. Returns now and 'ok', 'leased' or 'not_found'.
+define("cancel", [==[
+tick()
+local id = ARGV[1]
+if call('EXISTS', job(id)) == 0 then return {now, 'not_found'} end
+if call('ZSCORE', LEASED, id) then return {now, 'leased'} end
+for _, key in ipairs({READY, DELAYED, DEAD, TTL}) do call('ZREM', key, id) end
+gone(id)
+count('cancelled', 1)
+settle()
+return {now, 'ok'}
+]==])
+
+-- ARGV: how many, id or ''. Returns now and how many.
+define("kick", [==[
+tick()
+local ids = {ARGV[2]}
+if ARGV[2] == '' then
+  ids = call('ZRANGE', DEAD, 0, math.min(num(ARGV[1]), 5000) - 1)
+end
+local n = 0
+for _, id in ipairs(ids) do
+  if call('ZREM', DEAD, id) == 1 then
+    call('HSET', job(id), 'n', 0)
+    come_back(id, 0)
+    n = n + 1
+  end
+end
+settle()
+return {now, n}
+]==])
+
+-- ARGV: state, how many. Returns now, records.
+define("peek", [==[
+tick()
+local got = call('ZRANGE', P..':'..ARGV[1], 0, ARGV[2] - 1, 'WITHSCORES')
+local list = {}
+for i = 1, #got, 2 do
+  list[#list + 1] = record(got[i], ARGV[1], got[i + 1])
+end
+return {now, list}
+]==])
+
+-- ARGV: id. Returns now, the record if there is one.
+define("job", [==[
+tick()
+local id = ARGV[1]
+local state = call('HGET', job(id), 's')
+if not state then return {now} end
+return {now, record(id, state, call('ZSCORE', P..':'..state, id))}
+]==])
+
+-- ARGV: '1' or '0'. Returns now.
+define("pause", [==[
+call('HSET', META, 'paused', ARGV[1])
+if ARGV[1] == '0' then settle() end
+return {now}
+]==])
+
+-- ARGV: state. Returns now, how many of a batch, how many are left.
+define("purge", [==[
+tick()
+local key = P..':'..ARGV[1]
+local ids = call('ZRANGE', key, 0, 4 * BATCH - 1)
+for _, id in ipairs(ids) do
+  call('ZREM', key, id)
+  call('ZREM', TTL, id)
+  gone(id)
+end
+count('cancelled', #ids)
+settle()
+return {now, #ids, call('ZCARD', key)}
+]==])
+
+-- Returns now, the numbers of each state, ms until something is due, whether
+-- it is paused, counters.
+define("stats", [==[
+tick()
+local v = call('HMGET', META, 'puts', 'acks', 'retries', 'expired',
+  'cancelled', 'paused')
+return {now, call('ZCARD', READY), call('ZCARD', DELAYED),
+  call('ZCARD', LEASED), call('ZCARD', DEAD), next_due(),
+  num(v[6], 0), num(v[1], 0), num(v[2], 0), num(v[3], 0), num(v[4], 0),
+  num(v[5], 0)}
+]==])
+
+return scripts

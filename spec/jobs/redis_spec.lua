@@ -1,0 +1,229 @@
+-- The engine over Redis on bad days; what all engines do is specified beside.
+local jobs = require "sluice.jobs"
+local redis = require "spec.support.redis"
+local sluice = require "sluice"
+
+-- Real time: a server is asked.
+local busted_it = it
+local function it(name, fn) -- luacheck: ignore it
+  busted_it(name, function()
+    sluice.run(function() sluice.wait_for(30, fn) end)
+  end)
+end
+
+local function open(url)
+  local store = assert(jobs.open(url))
+  return store, assert(store:queue("orders", { lease = 2 }))
+end
+
+local function with_server(fn, ...)
+  local server <close> = redis.start(...)
+  local store <close>, queue = open(server.url)
+  fn(server, queue, store)
+end
+
+describe("a store on Redis", function()
+  it("goes on when the server forgets its scripts", function()
+    with_server(function(server, queue)
+      queue:put "a"
+      server:cli "SCRIPT FLUSH"
+      assert.is_number(queue:put "b")
+      assert.equal("a", queue:reserve(0).body)
+    end)
+  end)
+
+  it("goes on when the server starts again, with what it kept", function()
+    with_server(function(server, queue)
+      assert.is_number(queue:put "a")
+      server:kill "KILL"
+      server:start(table.unpack(server.words))
+      assert.is_number(queue:put "b")
+      assert.equal("a", queue:reserve(0).body)
+      assert.equal("b", queue:reserve(0).body)
+    end, "--appendfsync always")
+  end)
+
+  it("says that nothing happened while the server is gone", function()
+    with_server(function(server, queue)
+      server:kill "KILL"
+      local id, reason = queue:put "a"
+      assert.same({ nil, "unavailable" }, { id, reason })
+      server:start(table.unpack(server.words))
+      assert.equal(0, queue:stats().puts)
+    end)
+  end)
+
+  it("waits for a job while the server starts again", function()
+    with_server(function(server, queue)
+      local task = sluice.create_task(queue.reserve, queue)
+      sluice.sleep(0.05)
+      server:kill "KILL"
+      server:start(table.unpack(server.words))
+      queue:put "late"
+      assert.equal("late", task:await().body)
+    end)
+  end)
+
+  it("refuses a server that throws keys out", function()
+    local server <close> = redis.start("--maxmemory 100mb",
+      "--maxmemory-policy allkeys-lru")
+    local store, message = jobs.open(server.url)
+    assert.is_nil(store)
+    assert.matches("allkeys%-lru", message)
+  end)
+
+  it("refuses a replica", function()
+    local server <close> = redis.start "--replicaof 127.0.0.1 1"
+    local store, message = jobs.open(server.url)
+    assert.is_nil(store)
+    assert.matches("replica", message)
+  end)
+
+  it("takes no job when the server is full, and gives what it has", function()
+    with_server(function(server, queue)
+      assert.is_number(queue:put "a")
+      server:cli "CONFIG SET maxmemory 1"
+      local id, reason, message = queue:put "b"
+      assert.same({ nil, "unavailable" }, { id, reason })
+      assert.matches("OOM", message)
+      local job = queue:reserve(0)
+      assert.equal("a", job.body)
+      assert.is_true(job:ack())
+      server:cli "CONFIG SET maxmemory 0"
+      assert.is_number(queue:put "b")
+    end, "--maxmemory-policy noeviction")
+  end)
+
+  it("waits out a server that is loading", function()
+    with_server(function(server, queue)
+      for i = 1, 20 do queue:put(("x"):rep(1000) .. i) end
+      server:kill "TERM"
+      server:start(table.unpack(server.words))
+      assert.is_number(queue:put "after")
+      assert.equal(21, queue:stats().ready)
+    end, "--key-load-delay 20000",
+      "--loading-process-events-interval-bytes 1024")
+  end)
+end)
+
+describe("a connection that is cut", function()
+  -- Cuts the next connection after so many bytes of a direction, puts a job
+  -- through it, and checks that there is exactly one.
+  local function put_through(server, proxy, queue, which, bytes)
+    queue.store.engine.main:close()
+    proxy.next = { up = math.huge, down = math.huge }
+    proxy.next[which] = bytes
+    local before = tonumber((server:cli
+      "HGET {sluice:orders}:meta puts")) or 0
+    assert.is_number((queue:put("job " .. bytes)))
+    local after = tonumber((server:cli "HGET {sluice:orders}:meta puts"))
+    assert.equal(before + 1, after)
+  end
+
+  it("at any byte never doubles a put, nor loses one", function()
+    local server <close> = redis.start()
+    local proxy <close> = redis.proxy(server.port)
+    local store <close>, queue = open(proxy.url)
+    assert(store)
+    for bytes = 1, 400, 13 do
+      put_through(server, proxy, queue, "up", bytes)
+    end
+    local info = #server:cli "INFO"
+    for bytes = info, info + 200, 7 do
+      put_through(server, proxy, queue, "down", bytes)
+    end
+  end)
+
+  it("while jobs are reserved gives the same jobs again", function()
+    local server <close> = redis.start()
+    local proxy <close> = redis.proxy(server.port)
+    local store <close>, queue = open(proxy.url)
+    for i = 1, 30 do queue:put("job " .. i) end
+    local info = #server:cli "INFO"
+    for i = 1, 30 do
+      store.engine.main:close()
+      proxy.next = { up = math.huge, down = info + i * 20 }
+      local job = queue:reserve(1)
+      assert.same({ "job " .. i, 1 }, { job.body, job.attempts })
+      local done, why = job:ack()
+      assert.is_true(done or why == "unknown")
+    end
+    assert.equal(30, queue:stats().acks)
+  end)
+
+  it("while a job is awaited only delays it", function()
+    local server <close> = redis.start()
+    local proxy <close> = redis.proxy(server.port)
+    local store <close>, queue = open(proxy.url)
+    assert(store)
+    local task = sluice.create_task(queue.reserve, queue)
+    sluice.sleep(0.05)
+    proxy.budget.down = 0
+    queue:put "late"
+    assert.equal("late", task:await(10).body)
+  end)
+end)
+
+describe("who waits for a job", function()
+  it("may be cancelled, and the next gets it", function()
+    with_server(function(_, queue)
+      local first = sluice.create_task(queue.reserve, queue)
+      local second = sluice.create_task(queue.reserve, queue)
+      sluice.sleep(0.05)
+      first:cancel()
+      first:pawait()
+      queue:put "a"
+      assert.equal("a", second:await(5).body)
+    end)
+  end)
+
+  it("wakes at once when another store puts one", function()
+    with_server(function(server, queue)
+      local other <close> = assert(jobs.open(server.url))
+      local task = sluice.create_task(queue.reserve, queue)
+      sluice.sleep(0.1)
+      local began = sluice.time()
+      other:queue("orders"):put "a"
+      task:await()
+      assert.is_true(sluice.time() - began < 0.5)
+    end)
+  end)
+
+  it("is woken when a delayed job is due", function()
+    with_server(function(_, queue)
+      local began = sluice.time()
+      queue:put("a", { delay = 0.3 })
+      assert.equal("a", queue:reserve(5).body)
+      local took = sluice.time() - began
+      assert.is_true(took >= 0.3 and took < 1)
+    end)
+  end)
+end)
+
+describe("the server's engine", function()
+  it("is reached through a Unix socket, too", function()
+    local server <close> = redis.start()
+    local store <close> = assert(jobs.open("unix:" .. server.directory
+      .. "/socket"))
+    local queue = store:queue "orders"
+    assert.is_number(queue:put "a")
+  end)
+
+  it("needs a password where there is one", function()
+    local server <close> = redis.start "--requirepass secret"
+    local store, message = jobs.open(server.url)
+    assert.is_nil(store)
+    assert.matches("NOAUTH", message)
+    local with = server.url:gsub("//", "//:secret@")
+    store = assert(jobs.open(with))
+    store:close()
+  end)
+
+  it("tells at the URL what is wrong with it", function()
+    for _, url in ipairs { "redis:", "redis://h:x", "redis://h/x", "unix:" } do
+      local store, message, code = jobs.open(url)
+      assert.same({ nil, "EINVAL" }, { store, code })
+      assert.is_string(message)
+    end
+  end)
+end)

@@ -1,0 +1,301 @@
+local core = require "sluice.core"
+local jobs = require "sluice.jobs"
+local process = require "spec.support.process"
+local sluice = require "sluice"
+local sqlite = require "spec.support.engines.sqlite"
+
+local function read(path)
+  local file <close> = assert(io.open(path, "rb"))
+  return file:read "a"
+end
+
+local function write(path, text)
+  local file <close> = assert(io.open(path, "wb"))
+  file:write(text)
+end
+
+local function sql(path, text)
+  local ok = os.execute(("sqlite3 %s '%s' >/dev/null"):format(path, text))
+  assert.is_true(ok)
+end
+
+-- A test with a new path, in a run.
+local function case(name, fn)
+  it(name, function()
+    sluice.run(fn, sqlite.path())
+    sqlite.clean()
+  end)
+end
+
+local function fails(code, pattern, url)
+  local store, message, got = jobs.open(url)
+  assert.is_nil(store)
+  assert.equal(code, got, message)
+  assert.matches(pattern, message)
+end
+
+describe("sqlite: opens", function()
+  case("no path that is none", function()
+    fails("EINVAL", "no path", "sqlite:")
+    fails("EINVAL", "no path", "sqlite::memory:")
+  end)
+
+  case("nothing in a directory that is not there", function()
+    fails("ENOENT", "unable to open", "sqlite:/no/such/directory/orders.db")
+  end)
+
+  case("no directory", function()
+    fails("EISDIR", "unable to open", "sqlite:/tmp")
+  end)
+
+  case("an absolute path after two slashes", function(path)
+    local store <close> = assert(jobs.open("sqlite://" .. path))
+    assert.is_number(store:queue("mail"):put "a")
+    assert.is_string(read(path))
+  end)
+
+  case("no device and no pipe", function(path)
+    fails("EFTYPE", "not a regular file", "sqlite:/dev/null")
+    os.execute("mkfifo " .. path)
+    fails("EFTYPE", "not a regular file", "sqlite:" .. path)
+    assert.is_nil(io.open(path .. "-lock"))
+  end)
+
+  case("no database of somebody else's", function(path)
+    sql(path, "CREATE TABLE orders(id)")
+    local before = read(path)
+    fails("EFTYPE", "not a job store", "sqlite:" .. path)
+    assert.equal(before, read(path))
+    assert.is_nil(io.open(path .. "-lock"))
+  end)
+
+  case("no file that is no database", function(path)
+    write(path, ("hello\n"):rep(1000))
+    fails("EFTYPE", "not a database", "sqlite:" .. path)
+    assert.equal(("hello\n"):rep(1000), read(path))
+  end)
+
+  case("no store of a newer version", function(path)
+    jobs.open("sqlite:" .. path):close()
+    sql(path, "PRAGMA user_version=2")
+    fails("ENOTSUP", "newer version", "sqlite:" .. path)
+  end)
+
+  case("no store without its tables", function(path)
+    jobs.open("sqlite:" .. path):close()
+    sql(path, "DROP TABLE queue")
+    fails("EILSEQ", ".", "sqlite:" .. path)
+  end)
+
+  case("an empty file", function(path)
+    write(path, "")
+    local store <close> = assert(jobs.open("sqlite:" .. path))
+    assert.is_number(store:queue("mail"):put "a")
+  end)
+
+  case("one file by two names as one", function(path)
+    local link = path .. ".link"
+    local store <close> = assert(jobs.open("sqlite:" .. path))
+    os.execute(("ln -s %s %s"):format(path, link))
+    local other <close> = assert(jobs.open("sqlite:" .. link))
+    store:queue("mail"):put "a"
+    assert.equal("a", other:queue("mail"):reserve(0).body)
+    assert.is_nil(io.open(link .. "-lock"))
+    os.remove(link)
+  end)
+
+  case("with a time that goes on though the clock is set", function(path)
+    local store = assert(jobs.open("sqlite:" .. path))
+    store:queue("mail"):put "a"
+    store:close()
+    -- As if the machine had run for an hour more when it was written.
+    sql(path, "UPDATE root SET boot=\"another\","
+      .. "last_ns=last_ns+3600000000000")
+    local again <close> = assert(jobs.open("sqlite:" .. path))
+    local queue = again:queue("mail", { lease = 0.1 })
+    queue:put "b"
+    assert.equal(2, #queue:reserve_many(2, 0))
+    assert.equal("b", queue:reserve(2).body)
+  end)
+end)
+
+describe("a damaged file", function()
+  -- Everything that a script can do, for whatever it returns.
+  local function use(path, bodies)
+    local store = jobs.open("sqlite:" .. path, { durable = false })
+    if not store then return "refused" end
+    local queue = store:queue "mail"
+    if queue then
+      for _, state in ipairs { "ready", "delayed", "leased", "dead" } do
+        queue:peek(state)
+      end
+      queue:put "new"
+      bodies.new = true
+      for _ = 1, 60 do
+        local job = queue:reserve(0)
+        if not job then break end
+        assert.is_true(bodies[job.body], "a wrong body")
+        job:ack()
+      end
+      queue:stats()
+      queue:kick(10)
+    end
+    store:check()
+    store:close()
+    return "used"
+  end
+
+  -- A store of 40 jobs, small and large, as the text of its files.
+  local function make(path)
+    local store = assert(jobs.open("sqlite:" .. path))
+    local queue, bodies = store:queue "mail", {}
+    for i = 1, 40 do
+      local body = ("%d "):format(i):rep(i % 5 == 0 and 900 or 50)
+      bodies[body] = true
+      queue:put(body, { unique = i % 3 == 0 and tostring(i) or nil })
+    end
+    store:close()
+    return read(path), read(path .. "-wal"), bodies
+  end
+
+  local function flip(text, random)
+    local at = random(#text)
+    local byte = text:byte(at) ~ (1 << random(0, 7))
+    return text:sub(1, at - 1) .. string.char(byte) .. text:sub(at + 1)
+  end
+
+  case("never gives a wrong body, whatever bit is flipped", function(path)
+    local random = math.random
+    math.randomseed(1)
+    local database, log, bodies = make(path)
+    for round = 1, 150 do
+      local in_log = round % 2 == 0
+      os.remove(path .. "-shm")
+      write(path, in_log and database or flip(database, random))
+      write(path .. "-wal", in_log and flip(log, random) or log)
+      use(path, bodies)
+    end
+  end)
+
+  case("that is cut off is refused or a prefix", function(path)
+    local database, log, bodies = make(path)
+    for part = 0, 20 do
+      os.remove(path .. "-shm")
+      write(path, database)
+      write(path .. "-wal", log:sub(1, #log * part // 20))
+      use(path, bodies)
+    end
+  end)
+
+  case("is told of by check", function(path)
+    local store = assert(jobs.open("sqlite:" .. path))
+    store:queue("mail"):put "hello"
+    store:close()
+    sql(path, "UPDATE job SET body=cast(\"jello\" AS BLOB)")
+    local again <close> = assert(jobs.open("sqlite:" .. path))
+    local ok, reason, message = again:check()
+    assert.same({ nil, "damaged" }, { ok, reason })
+    assert.matches("body of job 1000000001 is damaged", message)
+    local queue = again:queue "mail"
+    assert.same({ nil, "timeout" }, { queue:reserve(0) })
+    assert.equal("the body is damaged", queue:peek("dead")[1].error)
+  end)
+
+  case("has counters that check compares", function(path)
+    jobs.open("sqlite:" .. path):close()
+    local store = assert(jobs.open("sqlite:" .. path))
+    store:queue("mail"):put "hello"
+    store:close()
+    sql(path, "UPDATE queue SET ready=5")
+    local again <close> = assert(jobs.open("sqlite:" .. path))
+    assert.matches("5 ready jobs are counted, 1 are there",
+      select(3, again:check()))
+  end)
+end)
+
+describe("a full disk", function()
+  local program = [[
+    local jobs = require "sluice.jobs"
+    sluice.run(function()
+      local path = arg[1] .. "/orders.db"
+      local store <close> = assert(jobs.open("sqlite:" .. path))
+      local queue = store:queue "mail"
+      local body, n, reason = ("x"):rep(5000), 0
+      while true do
+        local id
+        id, reason = queue:put(body)
+        if not id then break end
+        n = n + 1
+      end
+      print(reason, n > 500)
+      for i = 1, 100 do assert(queue:reserve(0):ack()) end
+      print((select(2, queue:put(body))))
+      os.remove(arg[1] .. "/filler")
+      print(type(queue:put(body)), store:check())
+      local stats = queue:stats()
+      print(stats.ready == n - 99, stats.acks)
+    end)
+  ]]
+
+  -- In a namespace of its own, which has a small disk.
+  it("refuses puts, not the rest, until there is room", function()
+    local path, disk = os.tmpname(), os.tmpname() .. ".d"
+    write(path, "local sluice = require 'sluice'\n" .. program)
+    local script = ([[
+      mkdir "$3" && mount -t tmpfs -o size=24m none "$3" &&
+      head -c 6000000 /dev/zero >"$3/filler" && "$1" "$2" "$3"
+    ]])
+    local result = process.command { "unshare", "-m", "sh", "-c", script,
+      "sh", os.getenv "LUA" or "lua5.4", path, disk }
+    os.remove(path)
+    os.remove(disk)
+    assert.equal("", result.stderr)
+    assert.equal("disk_full\ttrue\ndisk_full\nnumber\ttrue\ntrue\t100\n",
+      result.stdout)
+  end)
+end)
+
+describe("a store that nobody closes", function()
+  case("is closed when it is collected", function(path)
+    local before = core.testing.handles()
+    do
+      local store = assert(jobs.open("sqlite:" .. path))
+      store:queue("mail"):put "a"
+    end
+    local due = sluice.time() + 5
+    repeat
+      collectgarbage()
+      sluice.sleep(0.01)
+      assert.is_true(sluice.time() < due)
+    until core.testing.handles() == before
+    local store <close> = assert(jobs.open("sqlite:" .. path))
+    assert.equal("a", store:queue("mail"):reserve(0).body)
+  end)
+
+  it("does not hold up the end of the program", function()
+    local path = sqlite.path()
+    process.prints("", ([[
+      local jobs = require "sluice.jobs"
+      sluice.run(function()
+        local store = jobs.open "sqlite:%s"
+        local queue = store:queue "mail"
+        for i = 1, 100 do
+          sluice.create_task(queue.put, queue, "a")
+          sluice.create_task(queue.reserve, queue)
+        end
+        sluice.sleep(0.01)
+      end)
+    ]]):format(path))
+    process.prints("", ([[
+      local jobs = require "sluice.jobs"
+      sluice.run(function()
+        store = jobs.open "sqlite:%s"
+        queue = store:queue "mail"
+        task = sluice.call_soon(queue.put, queue, "a")
+        sluice.sleep(0)
+      end)
+      os.exit(0, true)
+    ]]):format(path))
+    sqlite.clean()
+  end)
+end)
