@@ -151,6 +151,16 @@ engines.describe("a worker", function(it)
     worker:stop()
   end)
 
+  it("ends with an error when it cannot reserve any more", function(store)
+    local queue = store:queue "mail"
+    queue.reserve_many = function() return nil, "damaged", "a bad page" end
+    local worker = store:worker("mail", function() end)
+    local ok, err = worker.fetcher:pawait()
+    assert.is_false(ok)
+    assert.equal("the worker of 'mail' ends: a bad page", err)
+    worker:stop()
+  end)
+
   it("ends when the store is closed", function(store)
     store:queue "mail"
     local worker = store:worker("mail", function() end)

@@ -103,8 +103,8 @@ end
 
 local function fetch_once(worker)
   local queue, n = worker.queue, take_places(worker)
-  local jobs, reason = persist(queue.reserve_many, queue, n)
-  if not jobs then return nil, reason end
+  local jobs, reason, message = persist(queue.reserve_many, queue, n)
+  if not jobs then return nil, reason, message end
   for _ = #jobs + 1, n do worker.places:release() end
   if worker.heartbeat then queue.engine:keep(queue.q, jobs) end
   for _, job in ipairs(jobs) do worker.inbox:put_nowait(job) end
@@ -120,7 +120,12 @@ local Inbox = {
 
 local function fetch(worker)
   local _ <close> = setmetatable({ worker = worker }, Inbox)
-  while fetch_once(worker) do end
+  local more, reason, message
+  repeat more, reason, message = fetch_once(worker) until not more
+  if reason == "closed" then return end
+  -- A worker that ended without a word would look like an idle one.
+  error(("the worker of '%s' ends: %s"):format(worker.queue.name,
+    message or reason), 0)
 end
 
 -- -- the worker --
