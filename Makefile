@@ -8,7 +8,8 @@ PREFIX ?= /usr/local
 CORE_SPECS = barrier call_later cancel condition deadline event future \
   gather group heap lifo_queue lock priority_queue queue queue_shutdown run \
   semaphore stream task thread timeout wait wait_for net http_rest http_form \
-  http_client http_client_stream http_request tls_wire
+  http_client http_client_stream http_request tls_wire \
+  jobs/put jobs/lease jobs/reserve jobs/worker
 VALGRIND_SPECS ?= $(CORE_SPECS:%=spec/%_spec.lua)
 
 .DEFAULT_GOAL := help
