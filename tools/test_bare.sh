@@ -81,6 +81,24 @@ check(require("sluice.url").join, "libcurl")
 LUA
 }
 
+stores_are_named() {
+  bare <<'LUA'
+local jobs = require "sluice.jobs"
+local function check(url, library)
+  local store, message, code = jobs.open(url)
+  print(store, message, code)
+  assert(not store and message:find(library) and code == "ENOTSUP")
+end
+check("sqlite:/nowhere/jobs.db", "SQLite")
+check("redis://127.0.0.1:1", "hiredis")
+local store = assert(jobs.open "memory:")
+local queue = store:queue "mail"
+queue:put "a"
+assert(queue:reserve(0).body == "a")
+store:close()
+LUA
+}
+
 check "it is configured" configure
 check "it builds" cmake --build "$build" --target modules --parallel
 check "it has no module over another library" needs_no_library
@@ -89,5 +107,7 @@ check "HTTP works" http_works
 check "TLS says that it is not there" tls_is_named
 check "the HTTP client says that it is not there" client_is_named
 check "html and url say that they are not there" html_is_named
+check "stores of jobs say that they are not there, but memory:" \
+  stores_are_named
 
 summary
