@@ -109,8 +109,8 @@ describe("sqlite: opens", function()
     store:queue("mail"):put "a"
     store:close()
     -- As if the machine had run for an hour more when it was written.
-    sql(path, "UPDATE root SET boot=\"another\","
-      .. "last_ns=last_ns+3600000000000")
+    sql(path, "UPDATE root SET boot=\"another\";"
+      .. "UPDATE queue SET last_ns=last_ns+3600000000000")
     local again <close> = assert(jobs.open("sqlite:" .. path))
     local queue = again:queue("mail", { lease = 0.1 })
     queue:put "b"

@@ -110,22 +110,25 @@ static void push_reply(lua_State *L, const redisReply *reply) {
   }
 }
 
-/* reader:get(): the next whole reply; nothing when more bytes are needed;
-   nil, message when the bytes are no replies, for ever. Never waits. */
+/* reader:get(): the next whole reply, and whether there may be more; nothing
+   when more bytes are needed; nil, message when the bytes are no replies, for
+   ever. Never waits. */
 static int get(lua_State *L) {
   struct reader *reader = check_reader(L);
+  redisReader *parser = reader->reader;
   void *reply = NULL;
   drop_reply(reader); /* of a conversion that failed */
-  if (redisReaderGetReply(reader->reader, &reply) != REDIS_OK) {
+  if (redisReaderGetReply(parser, &reply) != REDIS_OK) {
     lua_pushnil(L);
-    lua_pushstring(L, reader->reader->errstr);
+    lua_pushstring(L, parser->errstr);
     return 2;
   }
   if (reply == NULL) return 0;
   reader->reply = reply;
   push_reply(L, reader->reply);
   drop_reply(reader);
-  return 1;
+  lua_pushboolean(L, parser->pos < parser->len);
+  return 2;
 }
 
 /* -- commands -- */

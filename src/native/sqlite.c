@@ -155,7 +155,7 @@ static void end_doubt(struct sl_engine *engine) {
   struct sl_lite_db *db = &engine->db;
   if (!engine->doubt || !engine->locked) return;
   sl_lite_simply(db, SL_BEGIN);
-  if (db->error == 0) sl_lite_exec(db, "UPDATE root SET last_ns=last_ns");
+  if (db->error == 0) sl_lite_exec(db, "UPDATE root SET boot=boot");
   if (db->error == 0) sl_lite_simply(db, SL_COMMIT);
   engine->doubt = db->error != 0;
   roll_back(db);
@@ -189,7 +189,6 @@ static bool commit(struct sl_engine *engine, bool *doubt) {
   if (db->error == 0) return true;
   roll_back(db);
   sl_lite_forget(engine);
-  engine->root_dirty = false;
   engine->data_version = -1;
   engine->deaths = true; /* whoever was rescued is not */
   /* When there is no room, the end of the commit was not written. */

@@ -45,7 +45,7 @@ static const char strays[] =
 
 static const char ids[] =
     "SELECT format('job %d is later than the last id',max(id)) FROM job"
-    " HAVING max(id)>(SELECT last_id FROM root)";
+    " HAVING max(id)>(SELECT max(last_id) FROM queue)";
 
 static const char keys[] =
     "SELECT format('job %d has no unique key any more',id) FROM job"

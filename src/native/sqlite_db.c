@@ -22,6 +22,10 @@ enum {
 };
 
 /*
+** queue: last_id and last_ns are those of its last put and last change; that
+** of the store is the greatest: a row of its own would be one more page that
+** each put writes.
+**
 ** job: one row a job. due: READY: 0; DELAYED: when it is due; LEASED: its
 ** deadline; DEAD: when it died. ttl: when it ends, or NULL. extra: what is
 ** elsewhere (SL_EXTRA_*): its key, a body too large for the row, which would
@@ -29,7 +33,6 @@ enum {
 */
 static const char schema[] =
     "CREATE TABLE root(id INTEGER PRIMARY KEY CHECK(id=0),"
-    " last_id INTEGER NOT NULL, last_ns INTEGER NOT NULL,"
     " last_owner INTEGER NOT NULL, boot TEXT NOT NULL,"
     " offset_ns INTEGER NOT NULL)STRICT;"
     "CREATE TABLE queue(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE,"
@@ -40,7 +43,9 @@ static const char schema[] =
     " puts INTEGER NOT NULL DEFAULT 0, acks INTEGER NOT NULL DEFAULT 0,"
     " retries INTEGER NOT NULL DEFAULT 0,"
     " expired INTEGER NOT NULL DEFAULT 0,"
-    " cancelled INTEGER NOT NULL DEFAULT 0)STRICT;"
+    " cancelled INTEGER NOT NULL DEFAULT 0,"
+    " last_id INTEGER NOT NULL DEFAULT 1000000000,"
+    " last_ns INTEGER NOT NULL DEFAULT 0)STRICT;"
     "CREATE TABLE job(id INTEGER PRIMARY KEY, queue INTEGER NOT NULL,"
     " state INTEGER NOT NULL, priority REAL NOT NULL, due INTEGER NOT NULL,"
     " token INTEGER NOT NULL, attempts INTEGER NOT NULL,"
@@ -58,7 +63,7 @@ static const char schema[] =
     " gone INTEGER NOT NULL, PRIMARY KEY(queue,key))STRICT,WITHOUT ROWID;"
     "CREATE INDEX key_gone ON unique_key(until) WHERE gone=1;"
     "CREATE TABLE owner(id INTEGER PRIMARY KEY, pid INTEGER NOT NULL)STRICT;"
-    "INSERT INTO root VALUES(0,1000000000,0,0,'',0);";
+    "INSERT INTO root VALUES(0,0,'',0);";
 
 #define COLUMNS                                                       \
   "id,state,priority,due,token,attempts,max_attempts,created,lease,ttl," \
@@ -73,19 +78,21 @@ static const char *const texts[SL_NSTATEMENTS] = {
     [SL_SAVED] = "RELEASE put",
     [SL_UNDO] = "ROLLBACK TO put",
     [SL_DATA_VERSION] = "PRAGMA data_version",
-    [SL_ROOT_LOAD] = "SELECT last_id,last_ns,last_owner,offset_ns,boot,"
-                     "(SELECT count(*) FROM owner) FROM root",
-    [SL_ROOT_SAVE] = "UPDATE root SET last_id=?1,last_ns=?2",
+    [SL_ROOT_LOAD] =
+        "SELECT coalesce(last.id,1000000000),ns,last_owner,offset_ns,boot,"
+        "(SELECT count(*) FROM owner) FROM root,"
+        "(SELECT max(last_id)id,max(last_ns)ns FROM queue)last",
     [SL_QUEUE_FIND] = "SELECT id FROM queue WHERE name=?1",
     [SL_QUEUE_ADD] = "INSERT INTO queue(name,maxsize,lease,max_attempts)"
                      "VALUES(?1,?2,?3,?4)",
     [SL_QUEUE_LOAD] =
         "SELECT maxsize,lease,max_attempts,paused,ready,delayed,leased,dead,"
-        "puts,acks,retries,expired,cancelled FROM queue WHERE id=?1",
+        "puts,acks,retries,expired,cancelled,last_id FROM queue WHERE id=?1",
     [SL_QUEUE_SAVE] =
         "UPDATE queue SET maxsize=?2,lease=?3,max_attempts=?4,paused=?5,"
         "ready=?6,delayed=?7,leased=?8,dead=?9,puts=?10,acks=?11,"
-        "retries=?12,expired=?13,cancelled=?14 WHERE id=?1",
+        "retries=?12,expired=?13,cancelled=?14,last_id=?15,last_ns=?16"
+        " WHERE id=?1",
     [SL_QUEUE_NAMES] = "SELECT name FROM queue",
     [SL_NEXT_DUE] =
         "SELECT(SELECT due FROM job WHERE queue=?1 AND state=1"

@@ -30,7 +30,6 @@ enum sl_lite_stmt {
   SL_UNDO,
   SL_DATA_VERSION,
   SL_ROOT_LOAD,
-  SL_ROOT_SAVE,
   SL_QUEUE_FIND,
   SL_QUEUE_ADD,
   SL_QUEUE_LOAD,

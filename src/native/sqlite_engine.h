@@ -26,6 +26,7 @@ struct sl_lite_queue {
   bool dirty; /* it is to be written */
   struct sl_queue_settings settings;
   struct sl_store_stats stats;
+  int64_t last_id; /* of its jobs */
   int64_t next_ns; /* nothing is due before that; INT64_MAX: never */
 };
 
@@ -55,7 +56,6 @@ struct sl_engine {
   int64_t data_version;
   int64_t others;    /* processes that have the store open, less this one */
   int64_t idle_ns;   /* when the log is carried over, in the host's time */
-  bool root_dirty;
   bool locked;
   bool late;    /* something was due, which could not be put right unlocked */
   bool news;    /* others have committed */
@@ -83,7 +83,7 @@ struct sl_lite_queue *sl_lite_queue(struct sl_engine *engine,
 /* Forgets what is known of the queues. */
 void sl_lite_forget(struct sl_engine *engine);
 
-/* Writes what has changed of queues and root. */
+/* Writes what has changed of queues. */
 void sl_lite_save(struct sl_engine *engine);
 
 /* What moving a job needs to know of it. */

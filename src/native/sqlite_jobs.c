@@ -44,6 +44,7 @@ static void load_columns(struct sl_lite_queue *queue, sqlite3_stmt *row) {
   stats->retries = sqlite3_column_int64(row, at++);
   stats->expired = sqlite3_column_int64(row, at++);
   stats->cancelled = sqlite3_column_int64(row, at++);
+  queue->last_id = sqlite3_column_int64(row, at++);
 }
 
 /* Finds out when something of the queue is due next. */
@@ -105,20 +106,16 @@ static void save_queue(struct sl_engine *engine, int64_t number) {
   sqlite3_bind_int64(save, at++, stats->retries);
   sqlite3_bind_int64(save, at++, stats->expired);
   sqlite3_bind_int64(save, at++, stats->cancelled);
+  sqlite3_bind_int64(save, at++, queue->last_id);
+  sqlite3_bind_int64(save, at++, engine->now_ns);
   sl_lite_do(&engine->db, save);
   queue->dirty = false;
 }
 
 void sl_lite_save(struct sl_engine *engine) {
-  sqlite3_stmt *save = sl_lite_get(&engine->db, SL_ROOT_SAVE);
   for (int64_t i = 0; i < engine->nqueues; i++)
     if (engine->queues[i].known && engine->queues[i].dirty)
       save_queue(engine, i);
-  if (!engine->root_dirty) return;
-  sqlite3_bind_int64(save, 1, engine->last_id);
-  sqlite3_bind_int64(save, 2, engine->now_ns);
-  sl_lite_do(&engine->db, save);
-  engine->root_dirty = false;
 }
 
 void sl_lite_due(struct sl_engine *engine, int64_t number, int64_t at_ns) {

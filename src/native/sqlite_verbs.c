@@ -153,7 +153,7 @@ static void add_job(struct sl_engine *engine, int64_t number,
   int64_t due_ns = state == SL_DELAYED ? sl_lite_after(engine, job->due_ns) : 0;
   int64_t ttl_ns = sl_lite_after(engine, job->ttl_ns);
   int extra;
-  job->id = ++engine->last_id;
+  job->id = queue->last_id = ++engine->last_id;
   extra = bind_job(put, job);
   sqlite3_bind_int64(put, 2, number);
   sqlite3_bind_int(put, 3, (int)state);
@@ -216,7 +216,6 @@ static void put(struct sl_engine *engine, struct sl_op *op) {
   if (save) sl_lite_simply(&engine->db, SL_SAVED);
   if (op->status != SL_OP_DONE) return;
   engine->queues[op->queue].dirty = true;
-  engine->root_dirty = true;
   engine->tell = true;
 }
 

@@ -42,7 +42,7 @@ end
 -- Waits.
 function calls.main(self)
   local main = self.main
-  if main and main:alive() then return main end
+  if main and not main.lost then return main end
   return open_main(self)
 end
 
@@ -87,15 +87,16 @@ local Call = {}
 -- replies longer. To be set to true: `kept` once its reply is here, `doubt` if
 -- the server may have kept one that is not.
 function calls.next(self, queue)
-  local list = queue.done
+  local list, spare = queue.done, queue.spare
   local n = #list
-  local call = {
-    number = self.calls + 1, done = list[n] or "",
-    renew = sluice.time() >= queue.renew and "1" or "", queue = queue,
-  }
+  local call = spare or setmetatable({ queue = queue }, Call)
+  if spare then queue.spare = nil end
+  self.calls = self.calls + 1
+  call.number, call.done = self.calls, list[n] or ""
+  call.renew = sluice.time() >= queue.renew and "1" or ""
+  call.kept, call.doubt = false, false
   list[n] = nil
-  self.calls = call.number
-  return setmetatable(call, Call)
+  return call
 end
 
 function Call.__close(call)
@@ -107,6 +108,7 @@ function Call.__close(call)
   elseif call.done ~= "" then
     list[#list + 1] = call.done
   end
+  queue.spare = call
 end
 
 -- -- calls --
@@ -116,28 +118,16 @@ local function is_missing(reply)
   return reply and reply.err and reply.err:find "^NOSCRIPT"
 end
 
--- Has the server run a script, which it is given if it has not got it.
--- Returns as send.
-local function evaluate(self, main, name, command)
-  local reply, why, sent = main:send(command)
-  if not is_missing(reply) then return reply, why, sent end
-  reply, why, sent = main:call("SCRIPT", "LOAD", scripts[name])
+-- Has the server run a script that it has not got yet. Returns as send.
+local function introduce(self, main, name, command)
+  local reply, why, sent = main:call("SCRIPT", "LOAD", scripts[name])
   if type(reply) ~= "string" then return reply, why, sent end
   self.shas[name] = reply
   return main:send((command:gsub(NAME, "%1" .. reply)))
 end
 
--- One attempt. Returns the reply; or nil, reason, message, where "unknown"
--- is what may have been done.
-local function attempt(self, name, command)
-  local main, message = calls.main(self)
-  if not main then return nil, "unavailable", message end
-  local reply, why, sent = evaluate(self, main, name, command)
-  if reply == nil then
-    return nil, sent and "unknown" or "unavailable", why
-  end
-  local err = reply.err
-  if not err then return reply end
+-- What an error of the server means.
+local function judge(name, err)
   local kind = err:match "^%u+"
   if kind == "MISCONF" and name == "put" then
     return nil, "disk_full", err
@@ -147,23 +137,40 @@ local function attempt(self, name, command)
   error("the Redis server refuses a script: " .. err, 0)
 end
 
+-- One attempt. Returns the reply; or nil, reason, message, where "unknown"
+-- is what may have been done.
+local function attempt(self, name, command)
+  local main, message = calls.main(self)
+  if not main then return nil, "unavailable", message end
+  local reply, why, sent = main:send(command)
+  if is_missing(reply) then
+    reply, why, sent = introduce(self, main, name, command)
+  end
+  if reply == nil then
+    return nil, sent and "unknown" or "unavailable", why
+  end
+  if reply.err then return judge(name, reply.err) end
+  self.offset = reply[1] / 1000 - main.used
+  return reply
+end
+
 -- Attempts until one comes through, for as long as the engine is patient.
 -- Returns the reply, and whether an earlier attempt may have been done.
 local function persist(self, name, command)
+  local reply, reason, message = attempt(self, name, command)
+  if reply then return reply, false end
   local due = sluice.time() + self.patience
-  local pause, doubt = FIRST_PAUSE, false
-  while true do
-    local reply, reason, message = attempt(self, name, command)
-    if reply then return reply, doubt end
-    doubt = doubt or reason == "unknown"
-    if reason == "disk_full" or self.closed or
-      sluice.time() + pause > due then
-      if self.closed then reason = "closed" end
-      return nil, doubt and "unknown" or reason, message
-    end
+  local pause, doubt = FIRST_PAUSE, reason == "unknown"
+  while reason ~= "disk_full" and not self.closed and
+    sluice.time() + pause <= due do
     sluice.sleep(pause * (0.5 + math.random() / 2))
     pause = math.min(pause * 2, LONGEST_PAUSE)
+    reply, reason, message = attempt(self, name, command)
+    if reply then return reply, doubt end
+    doubt = doubt or reason == "unknown"
   end
+  if self.closed then reason = "closed" end
+  return nil, doubt and "unknown" or reason, message
 end
 
 --- Has a command run a script, whatever is cancelled.
@@ -172,9 +179,7 @@ end
 -- Waits.
 function calls.perform(self, name, command)
   if self.closed then return nil, "closed" end
-  local reply, second, third = sluice.shield(persist, self, name, command)
-  if reply then self.offset = reply[1] / 1000 - sluice.time() end
-  return reply, second, third
+  return sluice.shield(persist, self, name, command)
 end
 
 --- Runs a script with these arguments. Returns as perform.

@@ -1,7 +1,7 @@
 --- sluice.jobs.redis.connection: commands to a Redis server, pipelined.
 --
--- The one idea: no task reads in the background. A command is queued for the
--- next write, and who waits for a reply while nobody reads becomes the
+-- The one idea: no task reads in the background. A command goes out with the
+-- others of its turn, and who waits for a reply while nobody reads becomes the
 -- reader: it hands each reply to whom it belongs, in order, until its own is
 -- there, and passes the reading on. So a connection belongs to no task.
 --
@@ -38,110 +38,132 @@ end
 
 -- Gives the replies that have arrived to those who wait for them.
 local function hand_out(self)
-  while true do
-    local reply, message = self.parser:get()
+  local more
+  repeat
+    local reply
+    reply, more = self.parser:get()
     if reply == nil then
-      if message then drop(self, message) end
+      if more then drop(self, more) end
       return
     end
-    local slot = self.pending[self.first]
+    local first = self.first
+    local slot = self.pending[first]
     if not slot then return drop(self, "a reply that nobody asked for") end
-    self.pending[self.first] = nil
-    self.first = self.first + 1
+    self.pending[first] = nil
+    self.first = first + 1
     slot.reply = reply
     wake(slot)
-  end
+  until not more
 end
 
--- Who reads holds this; there is one a connection.
-local Reading = {}
-
--- Whoever still waits is to read on.
-function Reading.__close(reading)
-  local self = reading.connection
-  self.reading = false
-  local slot = self.pending[self.first]
-  if slot then wake(slot) end
-end
-
-local function read_until(self, slot, due)
-  local reading <close> = self.guard
+-- Reads until the reply of a slot is there. Whoever still waits then is to
+-- read on.
+local function read_until(self, slot, seconds, due)
   self.reading = true
   while slot.reply == nil and not slot.lost do
-    local data, why = self.stream:read(nil, math.max(0, due - sluice.time()))
+    local data, why = self.stream:read(nil, seconds)
     if not data then return drop(self, why) end
     self.parser:feed(data)
     hand_out(self)
+    seconds = math.max(0, due - sluice.time())
   end
-  return reading
+  self.reading = false
+  local next_slot = self.pending[self.first]
+  if next_slot then wake(next_slot) end
 end
 
-local function await(self, slot, due)
+local function await(self, slot, seconds)
+  local due = sluice.time() + seconds
+  self.used = due - seconds
+  if not self.reading then read_until(self, slot, seconds, due) end
   while slot.reply == nil and not slot.lost do
+    local left = math.max(0, due - sluice.time())
     if not self.reading then
-      read_until(self, slot, due)
+      read_until(self, slot, left, due)
     else
       slot.ready = slot.ready or sluice.Event()
       slot.ready:clear()
-      if not slot.ready:wait(math.max(0, due - sluice.time())) then
-        drop(self, "timeout")
-      end
+      if not slot.ready:wait(left) then drop(self, "timeout") end
     end
   end
 end
 
+-- Writes bytes, then what was queued meanwhile. Only one task does: a write
+-- may let others run before it has begun.
 local function write(self, bytes)
-  local ok, message = self.stream:write(bytes)
-  if not ok then drop(self, message) end
+  self.writing = true
+  repeat
+    local ok, message = self.stream:write(bytes)
+    if not ok then drop(self, message) end
+    local more = #self.out > 0 and not self.lost
+    if more then
+      bytes = table.concat(self.out)
+      self.out = {}
+    end
+  until not more
+  self.writing = false
 end
 
 -- Writes what was queued since the last time, in one piece.
 local function flush(self)
+  if self.writing or self.lost or #self.out == 0 then return end
   local bytes = table.concat(self.out)
   self.out = {}
-  if not self.lost then write(self, bytes) end
+  write(self, bytes)
 end
 
 local function append_slot(self)
-  local slot = self.spare or {}
+  local slot, last = self.spare or {}, self.last + 1
   self.spare = nil
-  self.last = self.last + 1
-  self.pending[self.last] = slot
+  self.last = last
+  self.pending[last] = slot
   return slot
 end
 
--- Sends a command: at once if nobody waits for anything, else with those of
--- the same turn. Returns the slot of its reply.
-local function submit(self, command)
-  local alone = self.last < self.first and #self.out == 0
-  local slot = append_slot(self)
-  if alone then
-    write(self, command)
-    return slot
-  end
-  if #self.out == 0 then sluice.call_soon(flush, self) end
-  self.out[#self.out + 1] = command
-  return slot
-end
-
--- A connection that is not in use may have ended meanwhile: found out before
--- the command is sent, it is certain that it was not executed.
-local function probe(self)
-  if self.last >= self.first or self.reading then return end
-  local data, why = self.stream:read(nil, 0)
-  if data or why ~= "timeout" then drop(self, why) end
-end
-
-local function exchange(self, seconds, command)
-  if not self.lost then probe(self) end
-  if self.lost then return nil, self.lost, false end
-  local slot = submit(self, command)
-  await(self, slot, sluice.time() + seconds)
+-- The reply in a slot, which is free then; or as send.
+local function result_of(self, slot)
   local reply = slot.reply
   if reply == nil then return nil, slot.lost, true end
   slot.reply = nil
   self.spare = slot
   return reply
+end
+
+-- Sends a command with those of the same turn.
+local function exchange_busily(self, seconds, command)
+  if #self.out == 0 then sluice.call_soon(flush, self) end
+  self.out[#self.out + 1] = command
+  local slot = append_slot(self)
+  await(self, slot, seconds)
+  return result_of(self, slot)
+end
+
+-- Whether nobody waits for anything.
+local function is_quiet(self)
+  return self.last < self.first and not self.reading and not self.writing
+end
+
+-- Sends the bytes of so many commands at once, since nobody waits for
+-- anything. The connection may have ended meanwhile: found out before that,
+-- it is certain that they were not executed.
+local function exchange_alone(self, seconds, bytes, n)
+  local data, why = self.stream:read(nil, 0)
+  if not is_quiet(self) then return exchange_busily(self, seconds, bytes) end
+  if data or why ~= "timeout" then drop(self, why) end
+  if self.lost then return nil, self.lost, false end
+  local slot = append_slot(self)
+  for _ = 2, n do slot = append_slot(self) end
+  write(self, bytes)
+  await(self, slot, seconds)
+  return result_of(self, slot)
+end
+
+local function exchange(self, seconds, command)
+  if self.lost then return nil, self.lost, false end
+  if is_quiet(self) then
+    return exchange_alone(self, seconds, command, 1)
+  end
+  return exchange_busily(self, seconds, command)
 end
 
 --- Sends a command and waits for its reply. To be called shielded: a
@@ -163,18 +185,6 @@ function Connection:call(...)
     self.parser:format("", "", 0, ...))
 end
 
--- Sends two commands together, and waits for the reply of the second.
-local function exchange_two(self, seconds, first, second)
-  if not self.lost then probe(self) end
-  if self.lost then return nil, self.lost, false end
-  append_slot(self)
-  local slot = append_slot(self)
-  write(self, first .. second)
-  await(self, slot, sluice.time() + seconds)
-  if slot.reply == nil then return nil, slot.lost, true end
-  return slot.reply
-end
-
 --- Sends a command that blocks at the server and one for afterwards, together,
 -- so that both replies take one turn; may be cancelled, which drops the
 -- connection. Nobody else uses it.
@@ -189,7 +199,9 @@ function Connection:block(seconds, first, second)
       if err ~= nil then drop(self, "cancelled") end
     end,
   })
-  local reply, why, sent = exchange_two(self, seconds, first, second)
+  if self.lost then return nil, self.lost, false end
+  local reply, why, sent =
+    exchange_alone(self, seconds, first .. second, 2)
   return reply, why, sent
 end
 
@@ -243,9 +255,10 @@ local function connect(address, seconds)
   if not stream then return nil, message, code end
   local self = setmetatable({
     stream = stream, parser = hiredis.Reader(), reply_time = seconds,
-    pending = {}, first = 1, last = 0, out = {}, reading = false,
+    pending = {}, first = 1, last = 0, out = {},
+    reading = false, writing = false,
+    used = sluice.time(), -- when the last command was sent
   }, Connection)
-  self.guard = setmetatable({ connection = self }, Reading)
   message = greet(self, address)
   if not message then return self end
   self:close()
