@@ -80,7 +80,7 @@ fuzz: ## fuzz the path of HTTP input (clang); make fuzz SECONDS=600
 	tests/fuzz/run.sh $(SECONDS)
 
 gcstress: build ## the specs with a collector that runs all the time
-	SLUICE_GC=aggressive tools/busted.sh $(SPECS)
+	SLUICE_GC=aggressive tools/each_spec.sh $(SPECS)
 
 valgrind: build ## the core specs under valgrind
 	tools/valgrind.sh $(VALGRIND_SPECS)

@@ -2,6 +2,7 @@
 -- process, so that what was written is there at the next look.
 
 local assert = require "luassert"
+require "sluice" -- which opens the core
 local core = require "sluice.core.net"
 local net = require "sluice.net"
 local sluice = require "sluice"
