@@ -56,11 +56,12 @@ test-rock: ## luarocks make into an empty tree, and require it there
 test-bare: ## build without the optional libraries, and say what is missing
 	tools/test_bare.sh
 
-bench: ## measure against raw C, other libraries, other servers
+bench: ## measure against raw C, other libraries, servers, queues
 	@tools/setup.sh --bench
 	@$(MAKE) build
 	bench/run.sh
 	bench/http/run.sh
+	bench/jobs/run.sh
 
 asan: ## C tests and specs under address, leak and undefined sanitizers
 	@cmake --preset asan --log-level=WARNING >/dev/null

@@ -1,5 +1,5 @@
---- docs/benchmarks.md: what was measured last, to keep. Each of the two runs
--- replaces its own section and leaves the other as it is.
+--- docs/benchmarks.md: what was measured last, to keep. Each of the runs
+-- replaces its own section and leaves the others as they are.
 
 local page = {}
 
@@ -8,8 +8,9 @@ local path = "docs/benchmarks.md"
 local head = [[
 # Benchmarks
 
-Written by `bench/run.sh --save` and `bench/http/run.sh --save`; `make bench`
-runs both without keeping what it finds.
+Written by `bench/run.sh --save`, `bench/http/run.sh --save` and
+`bench/jobs/run.sh --save`; `make bench` runs them without keeping what it
+finds.
 ]]
 
 --- The sections of the page as a list of { title, text }.

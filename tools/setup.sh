@@ -18,7 +18,8 @@ test="openssl python3 chromium wrk sqlite3 redis-server iproute2 util-linux"
 dev="clang libclang-rt-14-dev|libclang-rt-dev clang-format binutils valgrind
   libc6-dbg lua-check lua-ldoc"
 bench="clang lua-cqueues golang-go nodejs nginx-light|nginx
-  libnginx-mod-http-lua python3-aiohttp python3-uvloop"
+  libnginx-mod-http-lua python3-aiohttp python3-uvloop
+  beanstalkd python3-rq python3-celery"
 
 packages=$base
 case ${1-} in

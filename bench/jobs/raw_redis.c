@@ -5,7 +5,7 @@
 ** is renewed, nothing is made of a reply.
 **
 ** usage: raw_redis PORT put|take JOBS DEPTH BYTES DIRECTORY
-** The scripts lie in DIRECTORY (sluice.lua scripts). Putting, so many calls
+** The scripts lie in DIRECTORY (throughput.lua scripts). Putting, so many calls
 ** with one job each are under way; taking, so many jobs are reserved by one
 ** call and acknowledged by the next. Prints jobs a second, after a warm-up of
 ** a tenth.

@@ -3,13 +3,14 @@
 ** sqlite:. Loops in C without any semantics: a row put or leased or deleted,
 ** so many in a commit; no counters, no lock but SQLite's, no waiting.
 **
-** The file is one that sluice has made (sluice.lua make), so the table and
+** The file is one that sluice has made (throughput.lua make), so the table and
 ** its indexes are the engine's; the pragmas are the engine's, too.
 **
-** usage: raw_sqlite FILE put|take JOBS PER_COMMIT BYTES [NORMAL]
-** Prints jobs a second, after a warm-up of a tenth. A job is taken by a
-** commit that leases it and one that deletes it. NORMAL: a commit survives
-** the process, not a power cut.
+** usage: raw_sqlite FILE put|take JOBS PER_COMMIT BYTES
+**        raw_sqlite FILE pace JOBS 1 BYTES
+** Prints jobs a second, after a warm-up of a tenth; for pace the 99th
+** percentile and the median in milliseconds of what a put takes, one each 5
+** ms. A job is taken by a commit that leases it and one that deletes it.
 */
 #include <sqlite3.h>
 #include <stdio.h>
@@ -51,7 +52,7 @@ static void step(sqlite3_stmt *statement) {
 }
 
 /* SQLite carries the log over at 1000 pages by itself, as the engine does. */
-static void open_file(const char *path, int normal) {
+static void open_file(const char *path) {
   int chunk = 1 << 20;
   sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
   if (sqlite3_open_v2(path, &db,
@@ -61,8 +62,7 @@ static void open_file(const char *path, int normal) {
   sqlite3_file_control(db, "main", SQLITE_FCNTL_CHUNK_SIZE, &chunk);
   run("PRAGMA mmap_size=0;PRAGMA cache_size=-16000;"
       "PRAGMA temp_store=MEMORY;PRAGMA cell_size_check=ON;"
-      "PRAGMA journal_mode=WAL");
-  run(normal ? "PRAGMA synchronous=NORMAL" : "PRAGMA synchronous=FULL");
+      "PRAGMA journal_mode=WAL;PRAGMA synchronous=FULL");
 }
 
 static void put(int n, int per_commit, int bytes) {
@@ -131,21 +131,35 @@ static void take(int n, int per_commit) {
   free(ids);
 }
 
+static int by_size(const void *a, const void *b) {
+  double x = *(const double *)a, y = *(const double *)b;
+  return (x > y) - (x < y);
+}
+
+static void pace(int n, int bytes) {
+  double *took = malloc((size_t)n * sizeof *took);
+  struct timespec pause = {0, 5000000};
+  if (took == NULL) fail("memory");
+  for (int i = 0; i < n; i++) {
+    double start;
+    nanosleep(&pause, NULL);
+    start = now();
+    put(1, 1, bytes);
+    took[i] = (now() - start) * 1e3;
+  }
+  qsort(took, (size_t)n, sizeof *took, by_size);
+  printf("%.3f %.3f\n", took[n * 99 / 100], took[n / 2]);
+  free(took);
+}
+
 /* So many that they fill whole commits. */
 static int whole(int n, int per_commit) {
   return n < per_commit ? per_commit : n - n % per_commit;
 }
 
-int main(int argc, char **argv) {
-  int n, warm, per_commit, bytes, puts;
+static void measure(int puts, int n, int per_commit, int bytes) {
+  int warm = whole(n / 10, per_commit);
   double start;
-  if (argc < 6) return 2;
-  puts = strcmp(argv[2], "put") == 0;
-  per_commit = atoi(argv[4]);
-  bytes = atoi(argv[5]);
-  n = whole(atoi(argv[3]), per_commit);
-  warm = whole(n / 10, per_commit);
-  open_file(argv[1], argc > 6);
   if (puts)
     put(warm, per_commit, bytes);
   else
@@ -157,5 +171,18 @@ int main(int argc, char **argv) {
   else
     take(n, per_commit);
   printf("%.0f\n", n / (now() - start));
+}
+
+int main(int argc, char **argv) {
+  int n, per_commit, bytes;
+  if (argc < 6) return 2;
+  per_commit = atoi(argv[4]);
+  bytes = atoi(argv[5]);
+  n = whole(atoi(argv[3]), per_commit);
+  open_file(argv[1]);
+  if (strcmp(argv[2], "pace") == 0)
+    pace(n, bytes);
+  else
+    measure(strcmp(argv[2], "put") == 0, n, per_commit, bytes);
   return 0;
 }

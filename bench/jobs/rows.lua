@@ -9,7 +9,7 @@
 local rows = {}
 
 local BYTES = 200
-local SLUICE = "lua5.4 bench/jobs/sluice.lua "
+local SLUICE = "lua5.4 bench/jobs/throughput.lua "
 
 -- -- ratios: sluice's jobs a second as a part of raw's, in the same round --
 
@@ -62,9 +62,18 @@ rows.ratios = {
 
 local SLOW = "env SLOW_FSYNC_MS=20 LD_PRELOAD=@BUILD/slow_fsync.so "
 
-local function lag(url, slow)
-  return (slow and SLOW or "")
-    .. ("lua5.4 bench/jobs/lag.lua %s 3 64"):format(url)
+local function lag(putters)
+  return (putters > 0 and SLOW or "")
+    .. ("lua5.4 bench/jobs/lag.lua @SQLITE 3 %d"):format(putters)
+end
+
+local function across(engine, url, safety, server)
+  return {
+    title = "put to reserve across processes, " .. engine .. ", p99",
+    unit = "ms", most = 2, server = server,
+    command = ("lua5.4 bench/jobs/across.lua %s 400 %s"):format(url, safety),
+    others = { { 2, title = "p50" } },
+  }
 end
 
 local function crowd(processes, tasks)
@@ -89,23 +98,20 @@ end
 rows.bounds = {
   {
     title = "loop lag p99, 64 putters, each fsync 20 ms slower",
-    unit = "ms", most = 2, command = lag("@SQLITE", true),
+    unit = "ms", most = 2, command = lag(64),
   },
   {
-    title = "  the same with memory:, for comparison", unit = "ms",
-    command = lag("memory:", false),
+    title = "  while nobody puts, for comparison", unit = "ms",
+    command = lag(0),
   },
+  across("SQLite", "@SQLITE", "safe"),
   {
-    title = "put to reserve across processes, SQLite, p99", unit = "ms",
-    most = 2, command = "lua5.4 bench/jobs/across.lua @SQLITE 400",
+    title = "  a put of raw SQLite each 5 ms, for comparison", unit = "ms",
+    n = 400, command = raw_sqlite("pace", 1),
     others = { { 2, title = "p50" } },
   },
-  {
-    title = "put to reserve across processes, Redis, p99", unit = "ms",
-    most = 2, server = "everysec",
-    command = "lua5.4 bench/jobs/across.lua @REDIS 400",
-    others = { { 2, title = "p50" } },
-  },
+  across("SQLite, durable = false", "@SQLITE", "fast"),
+  across("Redis", "@REDIS", "safe", "everysec"),
   {
     title = "wake-ups in 5 s of an idle worker, SQLite", unit = "",
     most = 1, once = true, command = "lua5.4 bench/jobs/idle.lua @SQLITE 10",
@@ -125,15 +131,18 @@ rows.bounds = {
 
 -- -- peers: jobs a second put and worked off, by durability --
 
-local function python(name, variant)
-  return ("%s bench/jobs/python_%s.py @PORT @N %d %s"):format(
+local function python(title, n, server, name, variant)
+  local command = ("%s bench/jobs/python_%s.py @PORT @N %d %s"):format(
     os.getenv "PYTHON" or "/usr/bin/python3", name, BYTES, variant)
+  return { title = title, n = n, times = 5, redis = true, server = server,
+    command = command }
 end
 
 local BEANSTALK = ("@BUILD/beanstalk @PORT @N 64 %d"):format(BYTES)
 
---- What is compared: a peer's jobs a second with those of the first of its
--- group, which is sluice in a file, and of the one that uses the same server.
+--- In each group, a peer's jobs a second are compared with those of sluice in a
+-- file, which is the first, and, where both use Redis, of sluice on Redis,
+-- which is the second.
 rows.peers = {
   {
     title = "each commit survives a power cut",
@@ -143,14 +152,14 @@ rows.peers = {
       server = "always", command = sluice("@REDIS", "life", 64) },
     { title = "beanstalkd -f0, client in C, 64 under way", n = 1000, times = 5,
       server = "beanstalk_f0", command = BEANSTALK },
-    { title = "rq, appendfsync always, SimpleWorker", n = 300, times = 5,
-      server = "always", command = python("rq", "simple") },
-    { title = "rq, appendfsync always, worker that forks", n = 100,
-      times = 5, server = "always", command = python("rq", "fork") },
-    { title = "celery, appendfsync always, solo", n = 500, times = 5,
-      server = "always", command = python("celery", "solo") },
-    { title = "celery, appendfsync always, prefork", n = 500, times = 5,
-      server = "always", command = python("celery", "prefork") },
+    python("rq, appendfsync always, SimpleWorker", 300, "always", "rq",
+      "simple"),
+    python("rq, appendfsync always, worker that forks", 100, "always", "rq",
+      "fork"),
+    python("celery, appendfsync always, solo", 500, "always", "celery",
+      "solo"),
+    python("celery, appendfsync always, prefork", 500, "always", "celery",
+      "prefork"),
   },
   {
     title = "a power cut loses the last moments, the process's end nothing",
@@ -160,14 +169,14 @@ rows.peers = {
       server = "everysec", command = sluice("@REDIS", "life", 64) },
     { title = "beanstalkd -b, fsync each 50 ms", n = 30000,
       server = "beanstalk", command = BEANSTALK },
-    { title = "rq, appendfsync everysec, SimpleWorker", n = 500, times = 5,
-      server = "everysec", command = python("rq", "simple") },
-    { title = "rq, appendfsync everysec, worker that forks", n = 100,
-      times = 5, server = "everysec", command = python("rq", "fork") },
-    { title = "celery, appendfsync everysec, solo", n = 1000, times = 5,
-      server = "everysec", command = python("celery", "solo") },
-    { title = "celery, appendfsync everysec, prefork", n = 1000, times = 5,
-      server = "everysec", command = python("celery", "prefork") },
+    python("rq, appendfsync everysec, SimpleWorker", 500, "everysec", "rq",
+      "simple"),
+    python("rq, appendfsync everysec, worker that forks", 100, "everysec",
+      "rq", "fork"),
+    python("celery, appendfsync everysec, solo", 1000, "everysec", "celery",
+      "solo"),
+    python("celery, appendfsync everysec, prefork", 1000, "everysec",
+      "celery", "prefork"),
   },
   {
     title = "nothing survives the process",

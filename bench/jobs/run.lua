@@ -59,7 +59,8 @@ end
 local work = sh(("mktemp -d -p '%s' jobs.XXXXXX"):format(options.dir))
 local scripts = work .. "/scripts"
 sh("mkdir " .. scripts)
-sh("lua5.4 bench/jobs/sluice.lua " .. scripts .. " scripts")
+assert(os.execute("lua5.4 bench/jobs/throughput.lua " .. scripts
+  .. " scripts"))
 
 local function progress(...)
   io.stderr:write(...)
@@ -102,7 +103,7 @@ local function measure(command, n, server_name)
   local numbers = numbers_of(pipe:read "a")
   local ok = pipe:close()
   if ok and #numbers > 0 then return numbers end
-  local why = sh(("tail -n 1 %s/errors"):format(work))
+  local why = sh(("head -n 1 %s/errors"):format(work))
   return nil, why ~= "" and why or "no result"
 end
 

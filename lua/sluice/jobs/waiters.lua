@@ -22,7 +22,16 @@ function Waiters.new(engine, q)
   return setmetatable({
     engine = engine, q = q, wanted = 0,
     turns = 0, turn = sluice.Event(), -- ends of a leader's call
+    staying = 0, -- who waits for that
   }, Waiters)
+end
+
+-- A slot for n jobs; with a place for each field, which come one by one.
+local function new_slot(waiters, n)
+  return setmetatable({
+    waiters = waiters, n = n, linked = false, taken = false,
+    jobs = nil, event = nil, prev = nil, next = nil,
+  }, Slot)
 end
 
 -- -- the list --
@@ -51,8 +60,10 @@ end
 
 local function wake_leader(waiters)
   waiters.turns = waiters.turns + 1
-  waiters.turn:set()
-  waiters.turn:clear()
+  if waiters.staying > 0 then
+    waiters.turn:set()
+    waiters.turn:clear()
+  end
   if waiters.first then wake(waiters.first) end
 end
 
@@ -65,7 +76,11 @@ end
 
 local function serve(waiters, slot, jobs, from)
   local to = math.min(from + slot.n, #jobs + 1)
-  slot.jobs = table.move(jobs, from, to - 1, 1, {})
+  if from == 1 and to > #jobs then
+    slot.jobs = jobs
+  else
+    slot.jobs = table.move(jobs, from, to - 1, 1, {})
+  end
   unlink(waiters, slot)
   wake(slot)
   return to
@@ -107,6 +122,12 @@ local function sleep(slot, due)
   return woken or slot.jobs ~= nil
 end
 
+local Staying = {
+  __close = function(self)
+    self.waiters.staying = self.waiters.staying - 1
+  end,
+}
+
 -- For who does not want to wait and does not lead. The leader may be about to
 -- be answered, and there may be jobs for both; then it stays in line until
 -- the answer is there. Returns false when there is nothing for it.
@@ -115,7 +136,12 @@ local function stay(waiters, slot)
   local stats = waiters.engine:stats(waiters.q)
   if slot.jobs or waiters.first == slot then return true end
   if not stats or stats.ready == 0 or stats.paused then return false end
-  if turns == waiters.turns then waiters.turn:wait() end
+  if turns == waiters.turns then
+    local staying <close> = setmetatable({ waiters = waiters }, Staying)
+    waiters.staying = waiters.staying + 1
+    waiters.turn:wait()
+    return staying ~= nil
+  end
   return true
 end
 
@@ -133,7 +159,7 @@ end
 -- @param[opt] timeout in seconds
 -- @return a list of jobs as the engine makes them; or nil, reason, message
 function Waiters:take(n, timeout)
-  local slot <close> = setmetatable({ waiters = self, n = n }, Slot)
+  local slot <close> = new_slot(self, n)
   local due = timeout and sluice.time() + timeout
   append(self, slot)
   while not slot.jobs do

@@ -1,10 +1,10 @@
 -- What sluice's job stores take, in the forms of the yardsticks.
 --
--- usage: sluice.lua URL put JOBS OUTSTANDING BYTES [fast]
---        sluice.lua URL take JOBS MANY BYTES [fast]
---        sluice.lua URL life JOBS CONCURRENCY BYTES [fast]
---        sluice.lua URL make          an empty queue, for raw_sqlite
---        sluice.lua DIRECTORY scripts what the engine redis: runs, in files
+-- usage: throughput.lua URL put JOBS OUTSTANDING BYTES [fast]
+--        throughput.lua URL take JOBS MANY BYTES [fast]
+--        throughput.lua URL life JOBS CONCURRENCY BYTES [fast]
+--        throughput.lua URL make          an empty queue, for raw_sqlite
+--        throughput.lua DIRECTORY scripts what the engine redis: runs, in files
 --
 -- put: so many tasks put one job after the other; with one outstanding the
 -- task that runs does it. take: reserve_many and ack_many of so many. life:
