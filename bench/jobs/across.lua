@@ -1,19 +1,18 @@
 -- How long a job takes from one process to another: from the call of put in
 -- this one to the return of reserve in its child, which waits for it.
 --
--- usage: across.lua URL JOBS safe|fast
--- fast: a commit survives the process, not a power cut.
+-- usage: across.lua URL JOBS
 -- Prints the 99th percentile and the median in milliseconds.
 
 local sluice = require "sluice"
 local jobs = require "sluice.jobs"
 local clock = require "bench_clock"
 
-local url, n, safety, role = arg[1], tonumber(arg[2]), arg[3], arg[4]
+local url, n, role = arg[1], tonumber(arg[2]), arg[3]
 local PAUSE = 0.005 -- seconds between two jobs: the other waits by then
 
 local function take()
-  local store <close> = assert(jobs.open(url, { durable = safety ~= "fast" }))
+  local store <close> = assert(jobs.open(url))
   local queue = assert(store:queue "across")
   local took = {}
   print "ready"
@@ -28,7 +27,7 @@ local function take()
 end
 
 local function put()
-  local store <close> = assert(jobs.open(url, { durable = safety ~= "fast" }))
+  local store <close> = assert(jobs.open(url))
   local queue = assert(store:queue "across")
   for _ = 1, n do
     sluice.sleep(PAUSE)
@@ -39,8 +38,8 @@ end
 if role == "take" then
   sluice.run(take)
 else
-  local child <close> = assert(io.popen(("exec lua5.4 '%s' '%s' %d %s take")
-    :format(arg[0], url, n, safety)))
+  local child <close> = assert(io.popen(("exec lua5.4 '%s' '%s' %d take")
+    :format(arg[0], url, n)))
   assert(child:read "l" == "ready")
   sluice.run(put)
   print(child:read "l")

@@ -67,11 +67,11 @@ local function lag(putters)
     .. ("lua5.4 bench/jobs/lag.lua @SQLITE 3 %d"):format(putters)
 end
 
-local function across(engine, url, safety, server)
+local function across(engine, url, server)
   return {
     title = "put to reserve across processes, " .. engine .. ", p99",
     unit = "ms", most = 2, server = server,
-    command = ("lua5.4 bench/jobs/across.lua %s 400 %s"):format(url, safety),
+    command = ("lua5.4 bench/jobs/across.lua %s 400"):format(url),
     others = { { 2, title = "p50" } },
   }
 end
@@ -104,14 +104,13 @@ rows.bounds = {
     title = "  while nobody puts, for comparison", unit = "ms",
     command = lag(0),
   },
-  across("SQLite", "@SQLITE", "safe"),
+  across("SQLite", "@SQLITE"),
   {
     title = "  a put of raw SQLite each 5 ms, for comparison", unit = "ms",
     n = 400, command = raw_sqlite("pace", 1),
     others = { { 2, title = "p50" } },
   },
-  across("SQLite, durable = false", "@SQLITE", "fast"),
-  across("Redis", "@REDIS", "safe", "everysec"),
+  across("Redis", "@REDIS", "everysec"),
   {
     title = "wake-ups in 5 s of an idle worker, SQLite", unit = "",
     most = 1, once = true, command = "lua5.4 bench/jobs/idle.lua @SQLITE 10",

@@ -8,8 +8,10 @@ local FIRST_PORT, LAST_PORT = 18400, 18900
 -- Name -> how to start it and how to empty it; PORT and DIR are replaced.
 local redis = "redis-server --port PORT --bind 127.0.0.1 --save '' "
   .. "--appendonly yes --dir DIR --appendfsync "
-local empty_redis = "redis-cli -p PORT FLUSHALL >DIR/flush && "
-  .. "redis-cli -p PORT BGREWRITEAOF >>DIR/flush"
+local empty_redis = "{ redis-cli -p PORT FLUSHALL; "
+  .. "redis-cli -p PORT BGREWRITEAOF; } >DIR/flush; sleep 0.05; "
+  .. "while redis-cli -p PORT INFO persistence | "
+  .. "grep -q 'aof_rewrite_in_progress:1'; do sleep 0.05; done"
 local beanstalkd = "beanstalkd -l 127.0.0.1 -p PORT "
 
 local kinds = {

@@ -94,6 +94,18 @@ describe("a store on Redis", function()
     end, "--maxmemory-policy noeviction")
   end)
 
+  it("keeps what a call returned only until its reply is there", function()
+    with_server(function(server, queue)
+      for i = 1, 50 do queue:put("job " .. i) end
+      for _ = 1, 50 do queue:reserve(0):ack() end
+      for _ = 1, 5 do sluice.wait_for(0.01, pcall, queue.reserve, queue) end
+      for i = 1, 5 do queue:put("job " .. i) end
+      local key = server:cli "KEYS '*:calls:*'"
+      assert.is_true(tonumber((server:cli("HLEN " .. key))) <= 2)
+      assert.is_true(tonumber((server:cli("TTL " .. key))) > 500)
+    end)
+  end)
+
   it("waits out a server that is loading", function()
     with_server(function(server, queue)
       for i = 1, 20 do queue:put(("x"):rep(1000) .. i) end

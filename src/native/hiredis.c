@@ -3,8 +3,8 @@
 **
 ** The one idea: hiredis' reader is plain functions over bytes; its contexts
 ** and adapters, which own sockets, are not used. The bytes travel over a
-** sluice stream (lua/sluice/jobs/redis). Commands are put together here: by
-** hiredis it takes a printf a word.
+** sluice stream (lua/sluice/jobs/redis). Commands are put together here (by
+** hiredis it takes a printf a word), and so are jobs.
 **
 ** A reply becomes a Lua value: a string or status a string, an integer an
 ** integer, nil false, an array a list, an error a table { err = text }. The
@@ -13,6 +13,7 @@
 */
 #include <lauxlib.h>
 #include <lua.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -131,6 +132,86 @@ static int get(lua_State *L) {
   return 2;
 }
 
+/* -- jobs -- */
+
+/* The places of a job's record, as the scripts make it. */
+enum {
+  BODY = 1, FORMAT, PRIORITY, ATTEMPTS, MAX_ATTEMPTS, TOKEN, CREATED, LEASE,
+  UNIQUE, ERROR, STATE, ID, STATE_AGAIN, UNTIL
+};
+
+enum { RECORD = 1, JOB };
+
+/* Pushes what stands at a place, a number as such; nil for what is false. */
+static void push_number(lua_State *L, int place) {
+  if (lua_rawgeti(L, RECORD, place) == LUA_TSTRING) {
+    size_t size = lua_stringtonumber(L, lua_tostring(L, -1));
+    if (size > 0) lua_remove(L, -2);
+  } else if (lua_isboolean(L, -1)) {
+    lua_pop(L, 1);
+    lua_pushnil(L);
+  }
+}
+
+static void set_number(lua_State *L, const char *name, int place) {
+  push_number(L, place);
+  lua_setfield(L, JOB, name);
+}
+
+/* From milliseconds. */
+static void set_seconds(lua_State *L, const char *name, int place) {
+  push_number(L, place);
+  if (lua_isnumber(L, -1)) {
+    lua_pushnumber(L, lua_tonumber(L, -1) / 1000);
+    lua_remove(L, -2);
+  }
+  lua_setfield(L, JOB, name);
+}
+
+static void set_text(lua_State *L, const char *name, int place) {
+  if (lua_rawgeti(L, RECORD, place) == LUA_TSTRING)
+    lua_setfield(L, JOB, name);
+  else
+    lua_pop(L, 1);
+}
+
+static bool is_state(lua_State *L, const char *state) {
+  bool is;
+  lua_rawgeti(L, RECORD, STATE_AGAIN);
+  is = lua_type(L, -1) == LUA_TSTRING &&
+       strcmp(lua_tostring(L, -1), state) == 0;
+  lua_pop(L, 1);
+  return is;
+}
+
+/* job(record, reserved): the raw job that a script's record describes. Who
+   only looks at a job gets no token. Throws: memory. Never waits. */
+static int make_job(lua_State *L) {
+  bool reserved = lua_toboolean(L, 2);
+  luaL_checktype(L, 1, LUA_TTABLE);
+  lua_settop(L, RECORD);
+  lua_createtable(L, 0, 16);
+  set_number(L, "id", ID);
+  set_text(L, "body", BODY);
+  set_text(L, "state", STATE_AGAIN);
+  set_number(L, "priority", PRIORITY);
+  set_number(L, "attempts", ATTEMPTS);
+  set_number(L, "max_attempts", MAX_ATTEMPTS);
+  set_seconds(L, "created", CREATED);
+  set_seconds(L, "lease", LEASE);
+  set_text(L, "unique", UNIQUE);
+  set_text(L, "error", ERROR);
+  if (reserved) set_number(L, "token", TOKEN);
+  if (is_state(L, "leased")) set_seconds(L, "deadline", UNTIL);
+  if (is_state(L, "delayed")) set_seconds(L, "due", UNTIL);
+  push_number(L, FORMAT);
+  if (lua_tointeger(L, -1) != 0)
+    lua_setfield(L, JOB, "format");
+  else
+    lua_pop(L, 1);
+  return 1;
+}
+
 /* -- commands -- */
 
 enum {
@@ -238,7 +319,8 @@ static int words(lua_State *L) {
 }
 
 int luaopen_sluice_native_hiredis(lua_State *L) {
-  static const luaL_Reg functions[] = {{"Reader", new_reader}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+      {"Reader", new_reader}, {"job", make_job}, {NULL, NULL}};
   static const luaL_Reg methods[] = {
       {"feed", feed},   {"get", get}, {"format", format},
       {"words", words}, {NULL, NULL}};

@@ -112,12 +112,13 @@ end
 
 --- Checks a timeout: nil is for ever.
 function options.check_timeout(value, n, name)
-  if value == nil then return end
+  if value == nil or math.type(value) and value >= 0 then return end
   local wrong = options.seconds(value)
   if wrong then options.bad(n, name, wrong) end
 end
 
 function options.check_count(value, n, name)
+  if math.type(value) == "integer" and value > 0 then return end
   local wrong = options.positive_count(value)
   if not wrong and value == math.huge then
     wrong = "number has no integer representation"

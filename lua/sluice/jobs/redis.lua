@@ -24,7 +24,8 @@ Engine.__index = Engine
 local BLOCK = 5 -- seconds at most at the server
 local MARGIN = 2 -- seconds that a reply may take beyond that
 local PAUSE = 0.1 -- seconds after a connection that was in doubt
-local LEASED, DELAYED = "leased", "delayed"
+
+local hiredis -- once it is needed: not everybody has it
 
 -- -- what goes in and comes out --
 
@@ -46,18 +47,10 @@ local INFINITE = { inf = math.huge, ["-inf"] = -math.huge }
 
 -- The raw job of a script's record. Who only looks at a job gets no token.
 local function job_of(record, reserved)
-  local state = record[13]
-  local job = {
-    id = tonumber(record[12]), state = state,
-    body = record[1], format = tonumber(record[2]),
-    priority = tonumber(record[3]) or INFINITE[record[3]],
-    attempts = tonumber(record[4]), max_attempts = tonumber(record[5]),
-    token = reserved and tonumber(record[6]) or nil,
-    created = seconds_of(record[7]), lease = seconds_of(record[8]),
-    unique = record[9] or nil, error = record[10] or nil,
-  }
-  if state == LEASED then job.deadline = seconds_of(record[14]) end
-  if state == DELAYED then job.due = seconds_of(record[14]) end
+  local job = hiredis.job(record, reserved)
+  if type(job.priority) == "string" then
+    job.priority = INFINITE[job.priority]
+  end
   return job
 end
 
@@ -444,7 +437,9 @@ local function open(rest, options, url)
   if not where then
     return nil, ("'%s': %s"):format(url, message), "EINVAL"
   end
-  if not sluice.pcall(require, "sluice.native.hiredis") then
+  local built
+  built, hiredis = sluice.pcall(require, "sluice.native.hiredis")
+  if not built then
     return nil, "Redis is not built in: sluice was built without hiredis",
       "ENOTSUP"
   end
@@ -454,7 +449,7 @@ local function open(rest, options, url)
     shas = {}, calls = 0, name = random_name(), offset = 0, warned = {},
     waiters = {}, keepers = {}, queues_open = {},
     blocked = setmetatable({}, { __mode = "k" }),
-    writer = require("sluice.native.hiredis").Reader(),
+    writer = hiredis.Reader(),
   }, Engine)
   self.defaults = self.writer:words(DEFAULTS)
   local main, why, code = calls.main(self)

@@ -110,7 +110,9 @@ end
 
 -- -- waiting --
 
+-- Seconds; `due` is 0 for who does not want to wait.
 local function left_until(due)
+  if due == 0 then return 0 end
   return due and math.max(0, due - sluice.time())
 end
 
@@ -160,7 +162,8 @@ end
 -- @return a list of jobs as the engine makes them; or nil, reason, message
 function Waiters:take(n, timeout)
   local slot <close> = new_slot(self, n)
-  local due = timeout and sluice.time() + timeout
+  local due = timeout
+  if due and due > 0 then due = sluice.time() + timeout end
   append(self, slot)
   while not slot.jobs do
     if self.first == slot then
