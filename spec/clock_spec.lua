@@ -170,6 +170,17 @@ describe("the real clock", function()
     end)
   end)
 
+  plainly("lets nobody out at a time that was taken back", function()
+    sluice.run(function()
+      local event, before = sluice.Event(), sluice.time()
+      sluice.call_later(0.0005, event.set, event)
+      assert.is_true(event:wait(0.002)) -- the timer may stay set to 2 ms
+      sluice.sleep(0.01)
+      assert.is_true(sluice.time() - before >= 0.01)
+      assert.is_nil((sluice.wait_for(0.001, sluice.sleep, 1)))
+    end)
+  end)
+
   plainly("keeps the order of many deadlines", function()
     local last, n = 0, 0
     sluice.run(function()
