@@ -65,6 +65,16 @@ describe("sluice jobs", function()
     fails(1, "cannot open redis://***@127.0.0.1:1/: ", url)
   end)
 
+  if io.open "/dev/full" then -- Linux, and some others
+    it("ends with 1 when its words cannot be written", function()
+      local result = process.command { "sh", "-c",
+        '"$0" bin/sluice jobs --help >/dev/full', LUA }
+      assert.equal(1, result.status)
+      assert.matches("cannot write what was printed: No space left",
+        result.stderr)
+    end)
+  end
+
   it("makes no file by looking for it", function()
     local path = os.tmpname()
     os.remove(path)
