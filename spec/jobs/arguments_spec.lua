@@ -105,6 +105,23 @@ describe("a mistake", function()
       function() queue:purge "leased" end)
   end)
 
+  case("in a list with a hole is raised by put_many", function(queue)
+    errors.raises("bad argument #1 to 'put_many' (a list expected; item 2 is "
+      .. "nil, but there are 2)",
+      function() queue:put_many { "a", nil, "b" } end)
+    errors.raises("bad argument #1 to 'put_many' (a list expected; item 1 is "
+      .. "nil, but there are 1)", function() queue:put_many { body = "a" } end)
+  end)
+
+  case("in a list with a hole is raised by ack_many", function(queue)
+    queue:put_many { "a", "b" }
+    local list = queue:reserve_many(2)
+    errors.raises("bad argument #1 to 'ack_many' (a list expected; item 2 is "
+      .. "nil, but there are 2)",
+      function() queue:ack_many { list[1], nil, list[2] } end)
+    assert.is_true(queue:ack_many(list))
+  end)
+
   case("in a list of jobs is raised by ack_many", function(queue, store)
     local news = store:queue "news"
     news:put "a"

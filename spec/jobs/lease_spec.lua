@@ -145,6 +145,15 @@ engines.describe("a lease", function(it)
     assert.is_true(job:ack())
   end)
 
+  it("takes an empty error for none", function(store)
+    local queue = store:queue("mail", { backoff = 0 })
+    queue:put "a"
+    assert.is_true(queue:reserve(0):nack { error = "" })
+    assert.is_nil(queue:peek("ready")[1].error)
+    assert.is_true(queue:reserve(0):bury "")
+    assert.is_nil(queue:peek("dead")[1].error)
+  end)
+
   it("asks a function for the backoff", function(store)
     local seen = {}
     local queue = store:queue("mail", { backoff = function(attempts)

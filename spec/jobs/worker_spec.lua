@@ -25,6 +25,23 @@ engines.describe("a worker", function(it)
     assert.same({ "oops", 2 }, { job.error, job.attempts })
   end)
 
+  it("keeps the handler's error where the backoff raises", function(store)
+    local told, finished = {}, sluice.Event()
+    local before = sluice.on_error(function(_, err) told[#told + 1] = err end)
+    local queue = store:queue("mail", { max_attempts = 3,
+      backoff = function() error("no idea", 0) end })
+    queue:put "a"
+    local worker = store:worker("mail", function()
+      finished:set()
+      error("oops", 0)
+    end)
+    finished:wait()
+    assert.is_true(worker:stop())
+    sluice.on_error(before)
+    assert.equal("oops", queue:peek("delayed")[1].error)
+    assert.same({ "no idea" }, told)
+  end)
+
   it("runs as many at once as it is told", function(store)
     local queue, running, most = store:queue "mail", 0, 0
     for i = 1, 12 do queue:put(tostring(i)) end

@@ -56,13 +56,16 @@ local function checked(fn)
   end
 end
 
+--- Where nothing else is said: attempts -> seconds.
+backoff.default = exponential {}
+
 --- The function attempts -> seconds that a checked option stands for.
 function backoff.new(value)
   if type(value) == "function" then return checked(value) end
   if type(value) == "number" then
     return function() return value end
   end
-  return exponential(value or {})
+  return value and exponential(value) or backoff.default
 end
 
 return backoff

@@ -57,9 +57,9 @@ local NACK = {
   error = function() end,
 }
 
--- An error as text; what a table says about itself may raise.
+-- An error as text, "" as none; what a table says about itself may raise.
 local function error_text(err)
-  if err == nil then return nil end
+  if err == nil or err == "" then return nil end
   local ok, text = pcall(tostring, err)
   return ok and text or "(an error that cannot be told)"
 end

@@ -28,6 +28,17 @@ function options.bad(n, name, message)
     outer_level() - 1)
 end
 
+--- Raises unless a table is a list: what has a hole would end there without
+-- a word.
+-- @param count how many items the list was found to have
+function options.check_list(list, count, n, name)
+  local fields = 0
+  for _ in pairs(list) do fields = fields + 1 end
+  if fields <= count then return end
+  options.bad(n, name, ("a list expected; item %d is nil, but there are %d")
+    :format(count + 1, fields))
+end
+
 --- Raises unless the value has that type.
 function options.check_type(value, wanted, n, name)
   local got = type(value)

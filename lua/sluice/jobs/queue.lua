@@ -117,6 +117,7 @@ function Queue:put_many(list)
   end
   local entries = {}
   for i, item in ipairs(list) do entries[i] = entry_of(self, item) end
+  options.check_list(list, #entries, 1, "put_many")
   checkpoint("put_many")
   if #entries == 0 then return {} end
   local ids, found, message = self.engine:put(self.q, entries)
@@ -160,11 +161,14 @@ end
 
 local function check_jobs(jobs, queue, name)
   options.check_type(jobs, "table", 1, name)
+  local count = 0
   for i, job in ipairs(jobs) do
+    count = i
     if getmetatable(job) ~= Job or job.queue ~= queue then
       options.bad(1, name, ("item %d is not a job of this queue"):format(i))
     end
   end
+  options.check_list(jobs, count, 1, name)
 end
 
 -- The jobs at those indexes; marks the others as ended.

@@ -6,6 +6,7 @@
 -- or given back: a job that was reserved is never left to its lease.
 
 local sluice = require "sluice"
+local backoff = require "sluice.jobs.backoff"
 local options = require "sluice.jobs.options"
 
 local Worker = {}
@@ -59,6 +60,15 @@ local function finish(job, method, ...)
   if not done and PASSING[reason] then persist(method, job, ...) end
 end
 
+-- Seconds until the next attempt. A backoff function that raises is told like
+-- a task that nobody awaits: the job, and what its handler said, matter more.
+local function pause_after(job)
+  local ok, seconds = sluice.pcall(job.queue.backoff, job.attempts, job)
+  if ok then return seconds end
+  sluice.call_soon(error, seconds, 0)
+  return backoff.default(job.attempts)
+end
+
 local function handle(worker, job)
   local _ <close> = setmetatable({ worker = worker, job = job }, Guard)
   local ok, err = sluice.pcall(worker.handler, job)
@@ -67,7 +77,7 @@ local function handle(worker, job)
     finish(job, job.ack)
     worker.done = worker.done + 1
   else
-    finish(job, job.nack, { error = err })
+    finish(job, job.nack, { error = err, delay = pause_after(job) })
     worker.failed = worker.failed + 1
   end
   job.ended = true -- or its lease was lost, or the store closed
