@@ -44,11 +44,17 @@ local function check_list(list, n, name)
   end
 end
 
-local function check_options(options, n, name)
-  if options ~= nil and type(options) ~= "table" then
+local function check_options(options, known, n, name)
+  if options == nil then return {} end
+  if type(options) ~= "table" then
     argument_error(n, name, "table expected, got " .. type(options))
   end
-  return options or {}
+  for key in pairs(options) do
+    if not known[key] then
+      argument_error(n, name, ("unknown option '%s'"):format(tostring(key)))
+    end
+  end
+  return options
 end
 
 local function check_timeout(timeout, n, name)
@@ -169,6 +175,8 @@ local function outcomes(tasks)
   return results, errors
 end
 
+local GATHER = { return_errors = true }
+
 --- Runs functions and awaits tasks together.
 -- @param list functions (each becomes a task) and tasks
 -- @param[opt] options `{ return_errors = true }`: nothing is raised but the
@@ -178,7 +186,7 @@ end
 -- Raises the first error, after the others were cancelled and have ended;
 -- what else they raised is told to `sluice.on_error`. Waits.
 function sluice.gather(list, options)
-  options = check_options(options, 2, "gather")
+  options = check_options(options, GATHER, 2, "gather")
   check_all(list, "gather")
   checkpoint("gather")
   check_not_own(list, "gather")
@@ -211,6 +219,8 @@ local function split(tasks)
   return done, pending
 end
 
+local WAIT = { timeout = true, return_when = true }
+
 --- Waits until tasks have ended. Cancels none, raises nothing of theirs.
 -- @param tasks a list of tasks
 -- @param[opt] options `timeout` in seconds; `return_when`: "ALL_COMPLETED"
@@ -218,7 +228,7 @@ end
 -- @return the list of those done and the list of those pending
 -- Waits.
 function sluice.wait(tasks, options)
-  options = check_options(options, 2, "wait")
+  options = check_options(options, WAIT, 2, "wait")
   local list = distinct_tasks(tasks, "wait")
   local when = options.return_when or "ALL_COMPLETED"
   local stop = stops[when]

@@ -299,6 +299,8 @@ describe("wrong arguments of gather", function()
       function() sluice.gather(nil) end)
     errors.raises("bad argument #2 to 'gather' (table expected, got number)",
       function() sluice.gather({}, 5) end)
+    errors.raises("bad argument #2 to 'gather' (unknown option 'return_error')",
+      function() sluice.gather({}, { return_error = true }) end)
     errors.raises_match("^bad argument #1 to 'gather' .*2",
       function() sluice.gather { print, "x" } end)
   end)

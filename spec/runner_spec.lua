@@ -116,6 +116,13 @@ describe("the options of a Runner", function()
       function() sluice.Runner(5) end)
   end)
 
+  it("refuse what they do not know", function()
+    errors.raises("bad argument #1 to 'Runner' (unknown option 'clocks')",
+      function() sluice.Runner { clocks = "virtual" } end)
+    errors.raises("bad argument #1 to 'Runner' (unknown option '1')",
+      function() sluice.Runner { "virtual" } end)
+  end)
+
   it("refuse an unknown clock", function()
     refused(function() sluice.Runner { clock = "wall" } end)
     refused(function() sluice.Runner { clock = 1 } end)

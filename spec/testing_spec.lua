@@ -60,6 +60,14 @@ describe("testing.run", function()
       function() testing.run(nil) end)
     errors.raises("bad argument #2 to 'run' (table expected, got number)",
       function() testing.run(print, 5) end)
+    errors.raises("bad argument #2 to 'run' (unknown option 'sead')",
+      function() testing.run(print, { sead = 1 }) end)
+    errors.raises("bad argument #2 to 'case' (option 'timeout' must be a "
+      .. "number of seconds, 0 or more, got -1)",
+      function() testing.case(print, { timeout = -1 }) end)
+    errors.raises("bad argument #2 to 'explore' (option 'runs' must be a "
+      .. "whole number, got many)",
+      function() testing.explore(print, { runs = "many" }) end)
   end)
 end)
 

@@ -174,6 +174,8 @@ describe("wrong arguments of sluice.wait", function()
       function() sluice.wait(nil) end)
     errors.raises("bad argument #2 to 'wait' (table expected, got number)",
       function() sluice.wait({}, 5) end)
+    errors.raises("bad argument #2 to 'wait' (unknown option 'time_out')",
+      function() sluice.wait({}, { time_out = 1 }) end)
     errors.raises_match("^bad argument #1 to 'wait' ",
       function() sluice.wait { print } end)
     errors.raises_match("^bad argument #2 to 'wait' ",

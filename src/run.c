@@ -179,6 +179,21 @@ static uint64_t duration_option(lua_State *L, const char *name,
   return ns;
 }
 
+/* A name that nobody reads would be a wish that is not granted. */
+static void check_options(lua_State *L) {
+  static const char *const known[] = {"clock", "start", "seed", "debug",
+                                      "slow", NULL};
+  for (lua_pushnil(L); lua_next(L, 1); lua_pop(L, 1)) {
+    const char *const *name = known;
+    while (*name != NULL && (lua_type(L, -2) != LUA_TSTRING ||
+                             strcmp(lua_tostring(L, -2), *name) != 0))
+      name++;
+    if (*name != NULL) continue;
+    luaL_argerror(L, 1, lua_pushfstring(L, "unknown option '%s'",
+                                        luaL_tolstring(L, -2, NULL)));
+  }
+}
+
 static void read_clock(lua_State *L, struct runner *runner) {
   int type = option(L, "clock");
   const char *clock = lua_tostring(L, -1);
@@ -221,6 +236,7 @@ static int new_runner(lua_State *L) {
   }
   luaL_checktype(L, 1, LUA_TTABLE);
   lua_settop(L, 1);
+  check_options(L);
   runner = sl_object_new(L, &runner_class, 0);
   runner->loop = sl_loop_of(L);
   read_clock(L, runner);

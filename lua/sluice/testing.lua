@@ -16,12 +16,43 @@ local function check_main(main, name)
   end
 end
 
-local function check_options(options, name)
-  if options ~= nil and type(options) ~= "table" then
-    error(("bad argument #2 to '%s' (table expected, got %s)"):format(
-      name, type(options)), 3)
+local function whole(value)
+  if type(value) ~= "number" or not math.tointeger(value) then
+    return "a whole number"
   end
-  return options or {}
+end
+
+local function seconds(value)
+  if math.type(value) == nil or value ~= value or value < 0 then
+    return "a number of seconds, 0 or more"
+  end
+end
+
+local RUN = { seed = whole, start = seconds }
+local CASE = { seed = whole, start = seconds, timeout = seconds }
+local EXPLORE = { seed = whole, runs = whole }
+
+local function option_error(name, message, ...)
+  error(("bad argument #2 to '%s' (%s)"):format(name, message:format(...)), 4)
+end
+
+local function check_options(options, known, name)
+  if options == nil then return {} end
+  if type(options) ~= "table" then
+    option_error(name, "table expected, got %s", type(options))
+  end
+  for key, value in pairs(options) do
+    local check = known[key]
+    if not check then
+      option_error(name, "unknown option '%s'", tostring(key))
+    end
+    local expected = check(value)
+    if expected then
+      option_error(name, "option '%s' must be %s, got %s", key, expected,
+        tostring(value))
+    end
+  end
+  return options
 end
 
 local function virtual(options)
@@ -37,7 +68,7 @@ end
 -- @return main's results; raises its error
 function testing.run(main, options)
   check_main(main, "run")
-  return virtual(check_options(options, "run")):run(main)
+  return virtual(check_options(options, RUN, "run")):run(main)
 end
 
 --- Waits until every other task is blocked, without moving the clock.
@@ -98,7 +129,7 @@ end
 -- @return how many runs there were
 function testing.explore(main, options)
   check_main(main, "explore")
-  options = check_options(options, "explore")
+  options = check_options(options, EXPLORE, "explore")
   local runs, seed = options.runs or 1000, options.seed or 1
   for i = 0, runs - 1 do explore_once(main, seed + i) end
   return runs
@@ -177,12 +208,13 @@ end
 -- over.
 function testing.case(fn, options)
   check_main(fn, "case")
-  options = check_options(options, "case")
+  options = check_options(options, CASE, "case")
   collectgarbage()
   local handles = core.handles()
-  local ok, err = pcall(testing.run, function()
+  local runner = virtual(options)
+  local ok, err = pcall(runner.run, runner, function()
     supervised(fn, options.timeout or 60)
-  end, options)
+  end)
   if not ok then
     local trace = sluice.traceback()
     if type(err) == "string" and trace then err = add_line(err, trace) end
