@@ -200,6 +200,19 @@ describe("a response that streams", function()
     end)
   end)
 
+  it("loses nothing when text is cancelled", function()
+    with_stream(function(response, stream)
+      local task = tasks.start(response.text, response)
+      stream:write "some of it, "
+      sluice.sleep(1) -- virtual: the bytes arrive before it ends
+      tasks.cancel(task)
+      assert.equal("some", response:read(4))
+      stream:write "and more"
+      stream:close()
+      assert.equal(" of it, and more", response:text())
+    end)
+  end)
+
   it("is followed to where it is", function()
     with_raw(function(_, head)
       if head:find "^GET /to " then return client.reply "there" end

@@ -68,6 +68,18 @@ local function read_whole(self, n)
   return piece
 end
 
+-- Of what `text` had received when it was cancelled.
+local function read_kept(self, n)
+  local kept = self._kept
+  local piece = table.remove(kept, 1)
+  if n and #piece > n then
+    table.insert(kept, 1, piece:sub(n + 1))
+    piece = piece:sub(1, n)
+  end
+  if #kept == 0 then self._kept = nil end
+  return piece
+end
+
 -- Called by a function that is called by the script, at whose line it raises.
 local function check_free(self)
   local going = self._exchange
@@ -86,28 +98,31 @@ function Response:read(n)
     error("bad argument #1 to 'read' (a positive integer expected)", 2)
   end
   check_free(self)
+  if self._kept then return read_kept(self, n) end
   if self._exchange then return self._exchange:read(n) end
   return read_whole(self, n)
 end
 
--- All pieces that are still to come.
-local function read_rest(exchange)
-  local pieces = {}
+-- All pieces that are still to come, and those that are kept. A cancellation
+-- leaves them kept.
+local function read_rest(self)
+  local pieces = self._kept or {}
   while true do
-    local piece, reason, code = exchange:read()
+    local piece, reason, code = self._exchange:read()
     if not piece then
       if code then return nil, reason, code end
       return table.concat(pieces)
     end
     pieces[#pieces + 1] = piece
+    self._kept = pieces
   end
 end
 
 local function whole_text(self)
   if self.body then return self.body end
-  local text, message, code = read_rest(self._exchange)
+  local text, message, code = read_rest(self)
   if not text then return nil, message, code end
-  self.body, self._exchange = text, nil
+  self.body, self._exchange, self._kept = text, nil, nil
   return text
 end
 
@@ -172,6 +187,7 @@ end
 --- Ends one that streams: what is left of its body is not received.
 -- Does not wait.
 function Response:close()
+  self._kept = nil
   if self._exchange then self._exchange:close() end
 end
 
