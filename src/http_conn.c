@@ -388,18 +388,28 @@ static void free_conn(struct sl_http_conn *conn) {
   sl_bytes_fini(&conn->piece);
 }
 
+/* Whether the client is to be told gently that there is no more: a reset
+   would take the last bytes from it, which it may not have read yet. There
+   are none in a request without its answer, nor in a connection that is idle
+   and whose answers have arrived. */
+static bool has_last_bytes(const struct sl_http_conn *conn,
+                           const struct sl_stream *stream) {
+  if (conn->state == SL_HTTP_ASKED || conn->state == SL_HTTP_SENDING)
+    return false;
+  return conn->state != SL_HTTP_WAITING || !sl_http_idle(&conn->parser) ||
+         stream->in.len > 0 || !sl_stream_delivered(stream);
+}
+
 /* conn:close(): ends the connection once what is queued is written. An
    answer that was begun is cut off. Never waits. */
 static int close_conn(lua_State *L) {
   struct sl_http_conn *conn = sl_http_conn_check(L);
   struct sl_stream *stream = sl_http_stream_of(conn);
-  bool cut_off;
   conn->closing = true;
   clear_due(conn);
   if (stream == NULL) return 0;
-  /* A request without its answer: there are no last bytes to be read. */
-  cut_off = conn->state == SL_HTTP_ASKED || conn->state == SL_HTTP_SENDING;
-  sl_stream_close(stream, cut_off ? SL_CLOSE_FLUSHED : SL_CLOSE_GENTLY);
+  sl_stream_close(stream, has_last_bytes(conn, stream) ? SL_CLOSE_GENTLY
+                                                       : SL_CLOSE_FLUSHED);
   return 0;
 }
 

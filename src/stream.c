@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -111,6 +112,20 @@ static void forsake(struct sl_stream *stream) {
   if (sl_stream_unwritten(stream) == 0) return;
   if (uv_fileno(&stream->handle.uv.any, &fd) == 0)
     setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+}
+
+bool sl_stream_delivered(const struct sl_stream *stream) {
+  int left = -1;
+#ifdef __linux__ /* elsewhere this is asked of terminals only */
+  uv_os_fd_t fd;
+  if (sl_stream_unwritten(stream) == 0 &&
+      uv_fileno(&stream->handle.uv.any, &fd) == 0 &&
+      ioctl(fd, TIOCOUTQ, &left) != 0)
+    left = -1;
+#else
+  (void)stream;
+#endif
+  return left == 0;
 }
 
 /* A peer that reads, though slowly, gets all that was queued. */

@@ -119,6 +119,10 @@ enum sl_stream_ending {
   SL_CLOSE_GENTLY
 };
 
+/* Whether the peer's kernel has all that was written; false if that cannot be
+   told. */
+bool sl_stream_delivered(const struct sl_stream *stream);
+
 /* Closes it; everybody who waits for it is woken. */
 void sl_stream_close(struct sl_stream *stream, enum sl_stream_ending how);
 

@@ -233,8 +233,8 @@ local function start(app, dispatch, options)
   local socket, message, code = listen(server, options)
   if not socket then return nil, message, code end
   server.socket = socket
-  local task = sluice.create_task(serve_roused, server)
-  task.name = "connections that rest"
+  server.rouser = sluice.create_task(serve_roused, server)
+  server.rouser.name = "connections that rest"
   return server
 end
 
@@ -267,6 +267,7 @@ local function finish(server)
   local left = server.due - sluice.time()
   server.socket:wait_closed(math.max(0, math.min(2, left)))
   server.settings:close()
+  server.rouser:pawait()
   run_hooks(server.app, server.app.hooks.cleanup)
   server.ended:set()
 end
