@@ -198,6 +198,14 @@ describe("what a handler returns", function()
     assert.matches("NaN", failing { f = 0 / 0 })
   end)
 
+  it("is 500 if something of it would be lost without a word", function()
+    assert.matches("a handler returned nil, connection reset",
+      failing(nil, "connection reset", "ECONNRESET"))
+    assert.matches("a handler returned headers without a status",
+      failing("<p>", { ["Content-Type"] = "text/html" }))
+    assert.equal("b", answer_of(("a"):gsub("a", "b")).body)
+  end)
+
   it("is 500 if a header would break the head", function()
     for _, value in ipairs { "a\r\nb", "a\nb", "a\0b" } do
       assert.matches("invalid value", failing(200, "", { X = value }))

@@ -81,17 +81,27 @@ local function send_body(conn, status, body, headers)
   error("a handler returned a " .. kind .. " as the body", 0)
 end
 
+-- What would be lost without a word: the message of a call that failed, and
+-- headers without their status. (A string may come with a number: gsub's.)
+local function check_second(first, second)
+  if first == nil then
+    error("a handler returned nil, " .. tostring(second), 0)
+  elseif type(second) == "table" then
+    error("a handler returned headers without a status", 0)
+  end
+end
+
 --- Sends what a handler returned: `body`, or `status, body, headers`.
 -- @return the status sent, and how many bytes of body
 -- Waits while a long body goes out. Raises what is wrong with the values.
 function answer.send(conn, first, second, third)
   local kind = type(first)
+  if kind == "number" then return send_body(conn, first, second, third) end
+  if second ~= nil then check_second(first, second) end
   if kind == "table" then
     return conn:respond(200, nil, JSON, json.encode(first))
   elseif kind == "string" then
     return conn:respond(200, nil, TEXT, first)
-  elseif kind == "number" then
-    return send_body(conn, first, second, third)
   elseif kind == "nil" then
     return conn:respond(204, nil, nil, "")
   end
