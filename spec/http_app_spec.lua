@@ -230,6 +230,15 @@ describe("a handler that raises", function()
     assert.matches("stack traceback", log)
   end)
 
+  it("says nothing in the log that a terminal obeys", function()
+    local app = http.App()
+    app:post("/", function(request) error("bad: " .. request:text(), 0) end)
+    local log = support.catch_stderr(function()
+      app:test { method = "POST", path = "/", body = "\27[2J\ta\127\r\nb" }
+    end)
+    assert.truthy(log:find("bad: \\x1B[2J\ta\\x7F\\x0D\nb", 1, true), log)
+  end)
+
   it("may raise anything", function()
     local app = http.App()
     local values = {

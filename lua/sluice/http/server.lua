@@ -24,9 +24,16 @@ Server.__index = Server
 local CLIENT_GONE = 499 -- in the access log, as nginx has it
 local ABANDON = 5 -- seconds that cancelled handlers have to end
 
+-- What a terminal would obey is shown instead: the text of an error often has
+-- something in it that a client sent.
+local function escape(char)
+  if char == "\n" or char == "\t" then return nil end
+  return ("\\x%02X"):format(char:byte())
+end
+
 local function log_error(...)
-  io.stderr:write("sluice.http: ", ...)
-  io.stderr:write("\n")
+  local text = table.concat { ... }:gsub("[%c\127]", escape)
+  io.stderr:write("sluice.http: ", text, "\n")
 end
 
 -- -- a connection --
