@@ -206,6 +206,13 @@ describe("what a handler returns", function()
     assert.equal("b", answer_of(("a"):gsub("a", "b")).body)
   end)
 
+  it("is 413 as soon as the body cannot be had", function()
+    local app = http.App { max_body = 3 }
+    app:post("/", function(request) return request:text() end)
+    local answer = app:test { method = "POST", path = "/", body = "long" }
+    assert.equal(413, answer.status)
+  end)
+
   it("is 500 if a header would break the head", function()
     for _, value in ipairs { "a\r\nb", "a\nb", "a\0b" } do
       assert.matches("invalid value", failing(200, "", { X = value }))

@@ -82,9 +82,12 @@ local function send_body(conn, status, body, headers)
 end
 
 -- What would be lost without a word: the message of a call that failed, and
--- headers without their status. (A string may come with a number: gsub's.)
-local function check_second(first, second)
+-- headers without their status. (A string may come with a number: gsub's.) If
+-- what failed is the request's body, it is known what to answer.
+local function check_second(conn, first, second)
   if first == nil then
+    local is_refused = not conn:limit(math.huge)
+    if is_refused then return end
     error("a handler returned nil, " .. tostring(second), 0)
   elseif type(second) == "table" then
     error("a handler returned headers without a status", 0)
@@ -97,7 +100,7 @@ end
 function answer.send(conn, first, second, third)
   local kind = type(first)
   if kind == "number" then return send_body(conn, first, second, third) end
-  if second ~= nil then check_second(first, second) end
+  if second ~= nil then check_second(conn, first, second) end
   if kind == "table" then
     return conn:respond(200, nil, JSON, json.encode(first))
   elseif kind == "string" then
