@@ -57,6 +57,7 @@ end
 
 local function kill_and_start(server)
   server:kill "KILL"
+  server:repair()
   start_again(server)
 end
 

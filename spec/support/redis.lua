@@ -64,6 +64,15 @@ function Server:cli(command)
   return sh(("redis-cli -p %d %s 2>&1"):format(self.port, command))
 end
 
+--- Takes a transaction that was cut off out of the append-only file of a server
+-- that was killed. The server itself drops only the command that was cut off,
+-- and at the next start after that takes what follows as part of the
+-- transaction (https://github.com/valkey-io/valkey/pull/4342).
+function Server:repair()
+  sh(("echo y | redis-check-aof --fix %s/appendonlydir/appendonly.aof.manifest")
+    :format(self.directory))
+end
+
 function Server:close()
   self:kill "KILL"
   os.execute("rm -rf " .. self.directory)

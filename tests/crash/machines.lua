@@ -107,6 +107,13 @@ local function start_worker(place, server, i, seed)
   return crash.worker(own, env, seed, 1000000, "bad=yes")
 end
 
+-- The dead say no more: what they had sent over a cable that was out, their
+-- systems would go on sending for a while.
+local function silence(workers, server)
+  for _, worker in ipairs(workers) do worker:kill() end
+  server:cli "CLIENT KILL TYPE normal"
+end
+
 -- What two machines were promised is there, though cables come and go.
 function programs.work(place, server)
   local expected = model.new()
@@ -123,7 +130,7 @@ function programs.work(place, server)
       cable(which, "up")
       sluice.sleep(math.random() * 0.2)
     end
-    for _, worker in ipairs(workers) do worker:kill() end
+    silence(workers, server)
     expected:read(place.notes)
     local store <close> = assert(jobs.open(server.url))
     local wrong, seen = expected:compare(store)
