@@ -200,8 +200,8 @@ end
 -- -- all of them --
 
 local function work()
-  for page in queue do
-    local host = host_of(page)
+  for next_page in queue do
+    local page, host = next_page, host_of(next_page)
     while page and host:enter(page) do
       repeat
         local ok, why = host:permit(page)

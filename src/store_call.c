@@ -215,9 +215,9 @@ static void set_text(lua_State *L, const char *name, struct sl_text text) {
 
 /* A priority comes out as it went in: 1, not 1.0. */
 static void set_priority(lua_State *L, double priority) {
-  lua_Integer whole;
-  if (lua_numbertointeger(priority, &whole) && (double)whole == priority)
-    lua_pushinteger(L, whole);
+  bool fits = priority >= -0x1p63 && priority < 0x1p63;
+  if (fits && (double)(lua_Integer)priority == priority)
+    lua_pushinteger(L, (lua_Integer)priority);
   else
     lua_pushnumber(L, priority);
   lua_setfield(L, -2, "priority");
