@@ -72,6 +72,20 @@ describe("sluice jobs", function()
     assert.is_nil(io.open(path))
   end)
 
+  it("gives JSON where lua-cjson is not installed", function()
+    local path = sqlite.path()
+    sluice.run(function()
+      local store <close> = assert(jobs.open("sqlite:" .. path))
+      store:queue("orders"):put { 1 }
+    end)
+    local result = process.command { LUA, "-e",
+      "package.preload.cjson = function() error 'it is not there' end",
+      "bin/sluice", "jobs", "sqlite:" .. path, "peek", "orders", "-j" }
+    sqlite.clean()
+    assert.same({ 0, "" }, { result.status, result.stderr })
+    assert.truthy(result.stdout:find('"body":[1]}', 1, true))
+  end)
+
   it("is not in the way of a script of that name", function()
     local dir <const> = io.popen("mktemp -d"):read "l"
     local file = assert(io.open(dir .. "/jobs", "w"))
@@ -160,9 +174,15 @@ describe("sluice jobs URL watch", function()
     with_server(function(server)
       local sent = watch_in_terminal(server.url)
       assert.truthy(sent:find "every 0.05s   Ctrl%-C ends")
-      assert.truthy(sent:find "orders +1 +0 +0 +0 +%- +%- +%-\27%[K")
+      assert.truthy(sent:find "\27%[Korders +1 +0 +0 +0 +%- +%- +%-\r")
       assert.truthy(sent:find "\27%[3A\r.*orders +1 +0 +0 +0 +0.0 +0.0 +0.0")
       assert.truthy(sent:find "status 0")
+    end))
+
+  it("takes a line for a queue also where the terminal is narrow",
+    with_server(function(server)
+      local sent = watch_in_terminal(server.url)
+      assert.truthy(sent:find "\27%[%?7l\27%[3A\r.-orders.-\27%[%?7h")
     end))
 
   it("goes on when the store is back", with_server(function(server)
@@ -200,11 +220,14 @@ describe("sluice.jobs.cli_text", function()
     assert.equal("ab長…", text.fit("ab長い", 5))
     assert.equal("ab… ", text.fit("ab長い", 4))
     assert.equal("長い ", text.fit("長い", 5))
+    assert.equal("e\u{301}e\u{301} ", text.fit("e\u{301}e\u{301}", 3))
   end)
 
   it("leaves nothing that a terminal obeys", function()
     assert.equal([[a\n\t\x1B\x7F\xC2\x9B\xFFé]],
       text.clean "a\n\t\27\127\u{9B}\255é")
+    assert.equal([[\xE2\x80\xAE\xE2\x81\xA6\xD8\x9C\xE2\x80\xA8]],
+      text.clean "\u{202E}\u{2066}\u{61C}\u{2028}")
   end)
 
   it("tells counts and durations in a few columns", function()
