@@ -39,7 +39,9 @@ describe("sluice jobs", function()
   it("ends with 2 when the command line is wrong", function()
     local url = "redis://127.0.0.1:1"
     fails(2, "it needs the URL of a store")
-    fails(2, "'orders.db' is not the URL of a job store", "orders.db")
+    fails(2, "'orders.db' is not the URL of a job store (sqlite:PATH",
+      "orders.db")
+    fails(2, "'' is no path for a job store", "sqlite:")
     fails(2, "memory: lies in the process that opened it", "memory:")
     fails(2, "there is no command 'state'", url, "state")
     fails(2, "there is no option '--xml'", url, "--xml")
@@ -65,11 +67,29 @@ describe("sluice jobs", function()
     fails(1, "cannot open redis://***@127.0.0.1:1/: ", url)
   end)
 
+  it("shows no password, wherever the mistake is", function()
+    for _, url in ipairs { "redis://u:se/cret@host", "redis://u:se?c@host",
+      "redys://u:se/cret@host", "redis9://u:secret@host" } do
+      local result = run(url)
+      assert.equal(2, result.status)
+      assert.truthy(result.stderr:find("***@host", 1, true), result.stderr)
+      assert.is_nil(result.stderr:find "u:s")
+    end
+  end)
+
   it("makes no file by looking for it", function()
     local path = os.tmpname()
     os.remove(path)
     fails(1, "there is no job store: " .. path, "sqlite:" .. path)
     assert.is_nil(io.open(path))
+  end)
+
+  it("makes no store of an empty file", function()
+    local path = sqlite.path()
+    assert(io.open(path, "w")):close()
+    fails(1, "there is no job store: " .. path, "sqlite:" .. path)
+    assert.is_nil(io.open(path .. "-lock"))
+    sqlite.clean()
   end)
 
   it("gives JSON where lua-cjson is not installed", function()
