@@ -106,6 +106,13 @@ describe("sluice jobs", function()
     assert.truthy(result.stdout:find('"body":[1]}', 1, true))
   end)
 
+  it("tells how the C modules are made where they are missing", function()
+    local result = process.command { "env", "LUA_CPATH=/nowhere/?.so",
+      "SLUICE_BUILD=/nowhere", LUA, "bin/sluice", "jobs", "--help" }
+    assert.equal(1, result.status)
+    assert.truthy(result.stderr:find "^sluice: .*`make build` makes them\n$")
+  end)
+
   it("is not in the way of a script of that name", function()
     local dir <const> = io.popen("mktemp -d"):read "l"
     local file = assert(io.open(dir .. "/jobs", "w"))
