@@ -250,6 +250,12 @@ describe("sluice.jobs.cli_text", function()
     assert.equal("e\u{301}e\u{301} ", text.fit("e\u{301}e\u{301}", 3))
   end)
 
+  it("shows the beginning of megabytes at once", function()
+    local began = os.clock()
+    assert.equal([[\xFF\xFF…]], text.line({ 9 }, { ("\255"):rep(2 ^ 24) }))
+    assert.is_true(os.clock() - began < 1)
+  end)
+
   it("leaves nothing that a terminal obeys", function()
     assert.equal([[a\n\t\x1B\x7F\xC2\x9B\xFFé]],
       text.clean "a\n\t\27\127\u{9B}\255é")

@@ -98,13 +98,17 @@ function text.fit(str, width)
   return width < 0 and fill .. shown or shown .. fill
 end
 
+-- More than a line has, whatever the bytes are: to clean a body of megabytes
+-- takes long.
+local MOST_BYTES = 16 * text.WIDTH
+
 --- A line of cells.
 -- @param widths of the columns, as of fit; the last one is not filled up
 -- @param cells strings that were not cleaned
 function text.line(widths, cells)
   local parts = {}
   for i, width in ipairs(widths) do
-    local cell = text.clean(tostring(cells[i]))
+    local cell = text.clean(tostring(cells[i]):sub(1, MOST_BYTES))
     parts[i] = text.fit(cell, width)
   end
   return (table.concat(parts, " "):gsub(" +$", ""))
