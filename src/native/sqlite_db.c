@@ -67,6 +67,11 @@ static const char schema[] =
 
 #define TIMED SL_LITE_TIMED
 
+/* The leased jobs of an owner: all leased ones are looked at, but no others,
+   as the index begins with the queue. */
+#define OWN \
+  "queue IN(SELECT id FROM queue) AND state=2 AND " TIMED " AND owner=?1"
+
 #define COLUMNS                                                       \
   "id,state,priority,due,token,attempts,max_attempts,created,lease,ttl," \
   "format,extra,crc,key,error,body"
@@ -158,14 +163,11 @@ static const char *const texts[SL_NSTATEMENTS] = {
     [SL_OWNER_ADD] = "INSERT INTO owner VALUES(?1,?2)",
     [SL_OWNER_DROP] = "DELETE FROM owner WHERE id=?1",
     [SL_OWNERS] = "SELECT id FROM owner",
-    [SL_ORPHAN] = "UPDATE job INDEXED BY job_timed SET due=0"
-                  " WHERE state=2 AND " TIMED " AND owner=?1",
+    [SL_ORPHAN] = "UPDATE job INDEXED BY job_timed SET due=0 WHERE " OWN,
     [SL_OWN_COUNT] = "SELECT queue,count(*) FROM job INDEXED BY job_timed"
-                     " WHERE state=2 AND " TIMED " AND owner=?1"
-                     " GROUP BY queue",
-    [SL_OWN_RELEASE] =
-        "UPDATE job INDEXED BY job_timed SET state=0,due=0,"
-        "attempts=attempts-1 WHERE state=2 AND " TIMED " AND owner=?1"};
+                     " WHERE " OWN " GROUP BY queue",
+    [SL_OWN_RELEASE] = "UPDATE job INDEXED BY job_timed SET state=0,due=0,"
+                       "attempts=attempts-1 WHERE " OWN};
 
 /* -- errors -- */
 
