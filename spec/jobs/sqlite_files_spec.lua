@@ -75,6 +75,11 @@ describe("sqlite: opens", function()
     assert.equal(("hello\n"):rep(1000), read(path))
   end)
 
+  case("no URL of SQLite's", function()
+    fails("ENOENT", "^%./file:/nowhere",
+      "sqlite:file:/nowhere/x.db?mode=memory")
+  end)
+
   case("no store of a newer version", function(path)
     jobs.open("sqlite:" .. path):close()
     sql(path, "PRAGMA user_version=2")

@@ -9,9 +9,10 @@ local native = require "sluice.native"
 
 local sqlite = {}
 
--- The path of a URL; `sqlite:///abs` is written, too.
+-- The path of a URL; `sqlite:///abs` is written, too. SQLite would take a path
+-- that begins with `file:` for a URL of its own, which may switch locks off.
 local function path_of(rest)
-  return (rest:gsub("^//(/)", "%1"))
+  return (rest:gsub("^//(/)", "%1"):gsub("^file:", "./%0"))
 end
 
 --- Opens a store in a file, which is made if it is not there.
