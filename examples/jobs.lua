@@ -23,8 +23,14 @@ local child = dofile(arg[0]:gsub("[^/]*$", "lib/child.lua"))
 local NAMES = { "Ann", "Bob", "Cid", "Dora", "Eve" }
 local NOBODY = "nobody@nowhere"
 
+local function fail(message)
+  io.stderr:write(arg[0], ": --store: ", message, "\n")
+  os.exit(1)
+end
+
 local function open_queue()
-  local store = assert(jobs.open(options.store))
+  local store, message = jobs.open(options.store)
+  if not store then fail(message) end
   return store, assert(store:queue("mails", {
     lease = 2, max_attempts = 3, backoff = { base = 0.2 },
   }))
@@ -101,7 +107,7 @@ end
 
 local function follow_all(processes)
   local killed = #processes < 3
-  while true do
+  while not processes.closed do
     for _, process in ipairs(processes) do follow(process) end
     killed = killed or kill_one(processes)
     sluice.sleep(0.02)
@@ -128,6 +134,7 @@ end
 
 local Processes = {
   __close = function(processes)
+    processes.closed = true -- they are not followed any more
     for _, process in ipairs(processes) do process:__close() end
   end,
 }
@@ -160,6 +167,8 @@ if options.role == "producer" then
   produce()
 elseif options.role == "worker" then
   work()
+elseif options.store:find "^memory:" then
+  fail "memory: lies in one process, the others would not see it"
 elseif options.store == "" then
   watch_on_new_file()
 else

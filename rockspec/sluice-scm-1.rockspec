@@ -10,8 +10,10 @@ description = {
   summary = "asyncio's tasks, locks and queues for Lua 5.4, in C on libuv",
   detailed = [[
     Tasks with structured cancellation, locks, events, barriers, queues with
-    priorities, streams and an HTTP server for plain Lua 5.4. All waiting goes
-    through one event loop on libuv.
+    priorities, streams and an HTTP server for plain Lua 5.4; queues of jobs
+    that survive the process, in an SQLite file or at a Redis server. All
+    waiting goes through one event loop on libuv. What needs OpenSSL, libcurl,
+    gumbo, SQLite or hiredis is built where their headers are.
 
     sluice.http also needs the module cjson (the rock lua-cjson, or the
     system's package); it is not a dependency here, because nothing else of

@@ -141,3 +141,20 @@ describe("a module that is loaded twice", function()
       sluice.run(again.sleep, 0)]])
   end)
 end)
+
+describe("a process without stdin, stdout and stderr", function()
+  -- No socket of ours gets a number that print writes to.
+  it("runs tasks, and prints to nowhere", function()
+    local result = process.lua([[
+      local net = require "sluice.net"
+      local function echo(stream) stream:write(stream:readline()) end
+      sluice.run(function()
+        local server <close> = assert(net.serve(echo, "127.0.0.1", 0))
+        local stream <close> = assert(net.connect(server:sockname()))
+        print "text"
+        stream:write "line\n"
+        os.exit(stream:read_all() == "line" and 3)
+      end)]], "sh -c 'exec \"$@\" <&- >&- 2>&-' sh")
+    assert.same({ 3, "", "" }, { result.status, result.stdout, result.stderr })
+  end)
+end)

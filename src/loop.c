@@ -8,8 +8,10 @@
 */
 #include "loop.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum {
   POLL_NS = 1000000,  /* while busy, ask the kernel at least this often */
@@ -36,9 +38,21 @@ static bool open_wake(struct sl_loop *loop) {
   return true;
 }
 
+/* A program may be started with no stdin, stdout or stderr. Then the next
+   descriptor would get that number: libuv aborts when it closes such a one,
+   and what is printed would go into a socket or a file of jobs. */
+static void fill_standard_streams(void) {
+  int fd;
+  do {
+    fd = open("/dev/null", O_RDWR);
+  } while (fd >= 0 && fd <= STDERR_FILENO);
+  if (fd >= 0) close(fd);
+}
+
 bool sl_loop_open(struct sl_loop *loop) {
   memset(loop, 0, sizeof *loop);
   loop->closed = true;
+  fill_standard_streams();
   if (uv_loop_init(&loop->uv) != 0 || !open_wake(loop)) return false;
   loop->closed = false;
   loop->uv.data = loop;

@@ -5,6 +5,7 @@
 -- jobs/ each have one noun: store, queue, job, worker. An engine is an object
 -- with the methods that jobs/engine.lua lists.
 
+local address = require "sluice.jobs.redis.address"
 local checkpoint = require("sluice.core").checkpoint
 local options = require "sluice.jobs.options"
 local Store = require "sluice.jobs.store"
@@ -41,7 +42,7 @@ function jobs.open(url, opts)
   local name = scheme and ENGINES[scheme:lower()]
   if not name then
     return nil, ("'%s' is not the URL of a job store (memory:, sqlite:PATH, "
-      .. "redis://HOST, unix:PATH)"):format(url), "EINVAL"
+      .. "redis://HOST, unix:PATH)"):format(address.shown(url)), "EINVAL"
   end
   for key, value in pairs(DEFAULTS) do
     if opts[key] == nil then opts[key] = value end

@@ -3,6 +3,7 @@
 
 local child = dofile "examples/lib/child.lua"
 local engines = require "spec.support.engines"
+local process = require "spec.support.process"
 local sluice = require "sluice"
 
 local LUA = os.getenv "LUA" or "lua5.4"
@@ -65,5 +66,34 @@ describe("examples/jobs.lua", function()
         engine.finish()
       end
     end
+  end)
+
+  --- Runs it with SIGINT after the first mail that was sent.
+  local function interrupted()
+    local script <close> = child.start { LUA, "bin/sluice",
+      "examples/jobs.lua" }
+    local text = ""
+    while not text:find "sent mail" do
+      text = text .. table.concat(script:new_lines(), "\n")
+      sluice.sleep(0.02)
+    end
+    script:signal "INT"
+    return script:wait(10), table.concat(script:new_lines(), "\n")
+  end
+
+  it("ends without complaint when it is interrupted", function()
+    sluice.run(function()
+      local status, text = assert(sluice.wait_for(30, interrupted))
+      assert.equal(130, status)
+      assert.truthy(text:find "sluice: interrupted$")
+      assert.is_nil(text:find("nobody awaits", 1, true), text)
+    end)
+  end)
+
+  it("refuses a store that its processes cannot share", function()
+    local result = process.command { LUA, "bin/sluice", "examples/jobs.lua",
+      "--store", "memory:" }
+    assert.equal(1, result.status)
+    assert.truthy(result.stderr:find "%-%-store: memory: lies in one process")
   end)
 end)

@@ -1,5 +1,6 @@
 local errors = require "spec.support.errors"
 local jobs = require "sluice.jobs"
+local process = require "spec.support.process"
 local sluice = require "sluice"
 local testing = require "sluice.testing"
 
@@ -17,6 +18,30 @@ describe("jobs.open", function()
       local store, message, code = jobs.open(url)
       assert.same({ nil, "EINVAL" }, { store, code })
       assert.matches("not the URL of a job store", message)
+    end
+  end)
+
+  testing.it("tells no password with a URL that is wrong", function()
+    for _, url in ipairs { "redis://u:se/cret@h", "redys://u:secret@h" } do
+      local _, message = jobs.open(url)
+      assert.matches("'%a+://%*%*%*@h'", message)
+    end
+  end)
+
+  it("says what to install where a library is missing", function()
+    for _, case_of in ipairs {
+      { "sqlite", "sqlite:x", "SQLite", "libsqlite3-dev" },
+      { "hiredis", "redis://h", "hiredis", "libhiredis-dev" } } do
+      local name, url, library, package = table.unpack(case_of)
+      process.prints(([[nil	sluice was built without %s; install it ]]
+        .. "(Debian: %s) and build sluice again\tENOTSUP\n")
+        :format(library, package), ([[
+        package.preload["sluice.native.%s"] = function()
+          error "module 'sluice.native.%s' not found:"
+        end
+        sluice.run(function()
+          print(require("sluice.jobs").open "%s")
+        end)]]):format(name, name, url))
     end
   end)
 

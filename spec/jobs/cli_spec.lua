@@ -122,6 +122,22 @@ for _, engine in ipairs(engines.list) do
         assert.equal("cmVkG1szMW0g/w==", value.jobs[2].body_base64)
       end)
 
+      on("gives a table that JSON cannot say as bytes", function(url, queue)
+        queue:put({ tag = "\255" }, { priority = -1 })
+        local text = output(url, "peek", "orders", "--json", "-n", "1")
+        assert.truthy(utf8.len(text))
+        assert.truthy(text:find('"body_base64":"eyJ0YWciOiL/In0="', 1, true))
+      end)
+
+      on("gives JSON with no control character", function(url, queue)
+        queue:put({ tag = "\27\u{9B}\127" }, { priority = -2 })
+        queue:put("\27\u{9B}\127", { priority = -1 })
+        local text = output(url, "peek", "orders", "--json", "-n", "2")
+        local escaped = [["\u001b\u009b\u007f"]]
+        assert.truthy(text:find('"body":{"tag":' .. escaped .. "}", 1, true))
+        assert.truthy(text:find('"body":' .. escaped, 1, true))
+      end)
+
       on("shows why jobs are dead", function(url)
         local text = output(url, "dead")
         assert.truthy(text:find [[^orders

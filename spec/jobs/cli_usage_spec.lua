@@ -39,7 +39,9 @@ describe("sluice jobs", function()
   it("ends with 2 when the command line is wrong", function()
     local url = "redis://127.0.0.1:1"
     fails(2, "it needs the URL of a store")
-    fails(2, "'orders.db' is not the URL of a job store", "orders.db")
+    fails(2, "'orders.db' is not the URL of a job store (sqlite:PATH",
+      "orders.db")
+    fails(2, "'' is no path for a job store", "sqlite:")
     fails(2, "memory: lies in the process that opened it", "memory:")
     fails(2, "there is no command 'state'", url, "state")
     fails(2, "there is no option '--xml'", url, "--xml")
@@ -80,6 +82,45 @@ describe("sluice jobs", function()
     os.remove(path)
     fails(1, "there is no job store: " .. path, "sqlite:" .. path)
     assert.is_nil(io.open(path))
+  end)
+
+  it("makes no store of an empty file", function()
+    local path = sqlite.path()
+    assert(io.open(path, "w")):close()
+    fails(1, "there is no job store: " .. path, "sqlite:" .. path)
+    assert.is_nil(io.open(path .. "-lock"))
+    sqlite.clean()
+  end)
+
+  it("gives JSON where lua-cjson is not installed", function()
+    local path = sqlite.path()
+    sluice.run(function()
+      local store <close> = assert(jobs.open("sqlite:" .. path))
+      store:queue("orders"):put { 1 }
+    end)
+    local result = process.command { LUA, "-e",
+      "package.preload.cjson = function() error 'it is not there' end",
+      "bin/sluice", "jobs", "sqlite:" .. path, "peek", "orders", "-j" }
+    sqlite.clean()
+    assert.same({ 0, "" }, { result.status, result.stderr })
+    assert.truthy(result.stdout:find('"body":[1]}', 1, true))
+  end)
+
+  it("shows no password, wherever the mistake is", function()
+    for _, url in ipairs { "redis://u:se/cret@host", "redis://u:se?c@host",
+      "redys://u:se/cret@host", "redis9://u:secret@host" } do
+      local result = run(url)
+      assert.equal(2, result.status)
+      assert.truthy(result.stderr:find("***@host", 1, true), result.stderr)
+      assert.is_nil(result.stderr:find "u:s")
+    end
+  end)
+
+  it("tells how the C modules are made where they are missing", function()
+    local result = process.command { "env", "LUA_CPATH=/nowhere/?.so",
+      "SLUICE_BUILD=/nowhere", LUA, "bin/sluice", "jobs", "--help" }
+    assert.equal(1, result.status)
+    assert.truthy(result.stderr:find "^sluice: .*`make build` makes them\n$")
   end)
 
   it("is not in the way of a script of that name", function()
@@ -170,9 +211,15 @@ describe("sluice jobs URL watch", function()
     with_server(function(server)
       local sent = watch_in_terminal(server.url)
       assert.truthy(sent:find "every 0.05s   Ctrl%-C ends")
-      assert.truthy(sent:find "orders +1 +0 +0 +0 +%- +%- +%-\27%[K")
+      assert.truthy(sent:find "\27%[Korders +1 +0 +0 +0 +%- +%- +%-\r")
       assert.truthy(sent:find "\27%[3A\r.*orders +1 +0 +0 +0 +0.0 +0.0 +0.0")
       assert.truthy(sent:find "status 0")
+    end))
+
+  it("takes a line for a queue also where the terminal is narrow",
+    with_server(function(server)
+      local sent = watch_in_terminal(server.url)
+      assert.truthy(sent:find "\27%[%?7l\27%[3A\r.-orders.-\27%[%?7h")
     end))
 
   it("goes on when the store is back", with_server(function(server)
@@ -210,11 +257,20 @@ describe("sluice.jobs.cli_text", function()
     assert.equal("ab長…", text.fit("ab長い", 5))
     assert.equal("ab… ", text.fit("ab長い", 4))
     assert.equal("長い ", text.fit("長い", 5))
+    assert.equal("e\u{301}e\u{301} ", text.fit("e\u{301}e\u{301}", 3))
+  end)
+
+  it("shows the beginning of megabytes at once", function()
+    local began = os.clock()
+    assert.equal([[\xFF\xFF…]], text.line({ 9 }, { ("\255"):rep(2 ^ 24) }))
+    assert.is_true(os.clock() - began < 1)
   end)
 
   it("leaves nothing that a terminal obeys", function()
     assert.equal([[a\n\t\x1B\x7F\xC2\x9B\xFFé]],
       text.clean "a\n\t\27\127\u{9B}\255é")
+    assert.equal([[\xE2\x80\xAE\xE2\x81\xA6\xD8\x9C\xE2\x80\xA8]],
+      text.clean "\u{202E}\u{2066}\u{61C}\u{2028}")
   end)
 
   it("tells counts and durations in a few columns", function()

@@ -228,6 +228,8 @@ describe("the server's engine", function()
     assert.matches("NOAUTH", message)
     local with = server.url:gsub("//", "//:secret@")
     store = assert(jobs.open(with))
+    assert.is_nil(tostring(store):find "secret")
+    assert.is_nil(tostring(store:queue "mail"):find "secret")
     store:close()
   end)
 

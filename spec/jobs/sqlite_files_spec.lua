@@ -75,6 +75,11 @@ describe("sqlite: opens", function()
     assert.equal(("hello\n"):rep(1000), read(path))
   end)
 
+  case("no URL of SQLite's", function()
+    fails("ENOENT", "^%./file:/nowhere",
+      "sqlite:file:/nowhere/x.db?mode=memory")
+  end)
+
   case("no store of a newer version", function(path)
     jobs.open("sqlite:" .. path):close()
     sql(path, "PRAGMA user_version=2")
@@ -252,6 +257,42 @@ describe("a full disk", function()
     assert.equal("", result.stderr)
     assert.equal("disk_full\ttrue\ndisk_full\nnumber\ttrue\ntrue\t100\n",
       result.stdout)
+  end)
+end)
+
+describe("a file with twenty thousand dead jobs", function()
+  -- All dead ones were sorted for each step: half a minute.
+  case("makes all of them ready in no time", function(path)
+    local store <close> = assert(jobs.open("sqlite:" .. path))
+    local queue <const>, list = store:queue "mail", {}
+    for i = 1, 20000 do list[i] = "a" end
+    assert(queue:put_many(list))
+    local buried = {}
+    for i, job in ipairs(queue:reserve_many(#list, 0)) do
+      buried[i] = sluice.create_task(job.bury, job)
+    end
+    sluice.gather(buried)
+    local began = sluice.time()
+    assert.equal(20000, queue:kick(20000))
+    assert.is_true(sluice.time() - began < 5)
+  end)
+end)
+
+describe("a store that is closed while tasks are in its calls", function()
+  -- With no timer, which would keep the loop going.
+  case("ends those, and is no deadlock", function(path)
+    local store = assert(jobs.open("sqlite:" .. path))
+    local queue, done = store:queue "mail", 0
+    for _ = 1, 3000 do
+      sluice.create_task(function()
+        if queue:put "a" then done = done + 1 end
+      end)
+    end
+    queue:stats() -- so that the first of them are finished
+    assert.is_true(store:close())
+    sluice.sleep(0)
+    local again <close> = assert(jobs.open("sqlite:" .. path))
+    assert.equal(done, again:queue("mail"):stats().puts)
   end)
 end)
 

@@ -65,6 +65,13 @@ static const char schema[] =
     "CREATE TABLE owner(id INTEGER PRIMARY KEY, pid INTEGER NOT NULL)STRICT;"
     "INSERT INTO root VALUES(0,0,'',0);";
 
+#define TIMED SL_LITE_TIMED
+
+/* The leased jobs of an owner: all leased ones are looked at, but no others,
+   as the index begins with the queue. */
+#define OWN \
+  "queue IN(SELECT id FROM queue) AND state=2 AND " TIMED " AND owner=?1"
+
 #define COLUMNS                                                       \
   "id,state,priority,due,token,attempts,max_attempts,created,lease,ttl," \
   "format,extra,crc,key,error,body"
@@ -95,9 +102,9 @@ static const char *const texts[SL_NSTATEMENTS] = {
         " WHERE id=?1",
     [SL_QUEUE_NAMES] = "SELECT name FROM queue",
     [SL_NEXT_DUE] =
-        "SELECT(SELECT due FROM job WHERE queue=?1 AND state=1"
-        " AND state>0 ORDER BY due LIMIT 1),(SELECT due FROM job"
-        " WHERE queue=?1 AND state=2 AND state>0 ORDER BY due LIMIT 1),"
+        "SELECT(SELECT due FROM job WHERE queue=?1 AND state=1 AND " TIMED
+        " ORDER BY due LIMIT 1),(SELECT due FROM job"
+        " WHERE queue=?1 AND state=2 AND " TIMED " ORDER BY due LIMIT 1),"
         "(SELECT ttl FROM job WHERE queue=?1 AND ttl IS NOT NULL AND state<2"
         " ORDER BY ttl LIMIT 1)",
     [SL_PUT] =
@@ -135,35 +142,32 @@ static const char *const texts[SL_NSTATEMENTS] = {
     [SL_PEEK_READY] = "SELECT " COLUMNS " FROM job WHERE queue=?1 AND state=0"
                       " ORDER BY priority,id LIMIT ?2",
     [SL_PEEK_DELAYED] = "SELECT " COLUMNS " FROM job WHERE queue=?1"
-                        " AND state=1 AND state>0 ORDER BY due,id LIMIT ?2",
+                        " AND state=1 AND " TIMED " ORDER BY due,id LIMIT ?2",
     [SL_PEEK_LEASED] = "SELECT " COLUMNS " FROM job WHERE queue=?1"
-                       " AND state=2 AND state>0 ORDER BY due,id LIMIT ?2",
+                       " AND state=2 AND " TIMED " ORDER BY due,id LIMIT ?2",
     [SL_PEEK_DEAD] = "SELECT " COLUMNS " FROM job WHERE queue=?1"
-                     " AND state=3 AND state>0 ORDER BY due,id LIMIT ?2",
+                     " AND state=3 AND " TIMED " ORDER BY due,id LIMIT ?2",
     [SL_FIRST_DEAD] = "SELECT id,ttl,extra,key FROM job WHERE queue=?1"
-                      " AND state=3 AND state>0 ORDER BY due,id LIMIT 1",
+                      " AND state=3 AND " TIMED " ORDER BY due,id LIMIT 1",
     [SL_FIRST_EXPIRED] =
         "SELECT id,attempts,max_attempts,ttl,extra,key FROM job"
-        " WHERE queue=?1 AND state=2 AND state>0 AND due<=?2"
+        " WHERE queue=?1 AND state=2 AND " TIMED " AND due<=?2"
         " ORDER BY due LIMIT 1",
     [SL_FIRST_MORTAL] =
         "SELECT id,state,extra,key FROM job WHERE queue=?1"
         " AND ttl IS NOT NULL AND state<2 AND ttl<=?2 ORDER BY ttl LIMIT 1",
     [SL_PROMOTE] =
         "UPDATE job SET state=0,due=0 WHERE id IN(SELECT id FROM job"
-        " WHERE queue=?1 AND state=1 AND state>0 AND due<=?2"
+        " WHERE queue=?1 AND state=1 AND " TIMED " AND due<=?2"
         " ORDER BY due LIMIT ?3)",
     [SL_OWNER_ADD] = "INSERT INTO owner VALUES(?1,?2)",
     [SL_OWNER_DROP] = "DELETE FROM owner WHERE id=?1",
     [SL_OWNERS] = "SELECT id FROM owner",
-    [SL_ORPHAN] = "UPDATE job INDEXED BY job_timed SET due=0"
-                  " WHERE state=2 AND state>0 AND owner=?1",
+    [SL_ORPHAN] = "UPDATE job INDEXED BY job_timed SET due=0 WHERE " OWN,
     [SL_OWN_COUNT] = "SELECT queue,count(*) FROM job INDEXED BY job_timed"
-                     " WHERE state=2 AND state>0 AND owner=?1"
-                     " GROUP BY queue",
-    [SL_OWN_RELEASE] =
-        "UPDATE job INDEXED BY job_timed SET state=0,due=0,"
-        "attempts=attempts-1 WHERE state=2 AND state>0 AND owner=?1"};
+                     " WHERE " OWN " GROUP BY queue",
+    [SL_OWN_RELEASE] = "UPDATE job INDEXED BY job_timed SET state=0,due=0,"
+                       "attempts=attempts-1 WHERE " OWN};
 
 /* -- errors -- */
 

@@ -135,10 +135,10 @@ void sl_lite_kick(struct sl_engine *engine, struct sl_op *op) {
 
 void sl_lite_purge(struct sl_engine *engine, struct sl_op *op) {
   struct sl_lite_queue *queue = &engine->queues[op->queue];
-  /* As the WHERE of the index says. */
-  const char *indexed = op->state == SL_READY_JOB ? "" : " AND state>0";
+  const char *indexed =
+      op->state == SL_READY_JOB ? "" : " AND " SL_LITE_TIMED;
   long long number = (long long)op->queue;
-  char text[500];
+  char text[600];
   sqlite3_snprintf(
       (int)sizeof text, text,
       "UPDATE unique_key SET gone=1 WHERE queue=%lld AND job IN(SELECT id"

@@ -224,6 +224,7 @@ function Queue:stats() end
 ---@field attempts integer
 ---@field max_attempts number
 ---@field state sluice.jobs.State
+---@field lease sluice.Seconds how long it is leased
 ---@field token? integer of a reserved job
 ---@field deadline? number of a leased job
 ---@field due? number of a delayed job

@@ -7,8 +7,10 @@
 --
 -- Internal to the launcher, which calls `main` in a task.
 
+local address = require "sluice.jobs.redis.address"
 local commands = require "sluice.jobs.cli_commands"
 local jobs = require "sluice.jobs"
+local text = require "sluice.jobs.cli_text"
 
 local cli = {}
 
@@ -112,30 +114,29 @@ end
 
 -- -- the store --
 
---- The URL without its password, to be shown.
-local function shown(url)
-  return (url:gsub("^(%a+://)[^/?#]*@", "%1***@"))
-end
-
 -- Why the URL is none that can be looked at from outside, or nil.
 local function refuse(url)
   if not url:find "^%a+:" then
-    return ("'%s' is not the URL of a job store"):format(shown(url))
+    return ("'%s' is not the URL of a job store (sqlite:PATH, redis://HOST, "
+      .. "unix:PATH)"):format(address.shown(url))
   elseif url:lower():find "^memory:" then
     return "memory: lies in the process that opened it; nobody else can see it"
   end
 end
 
--- A store on a file that is not there would be made by opening it.
+-- A store on a file that is not there, or empty, would be made by opening it.
 local function missing_file(url)
   local scheme, path = url:match "^(%a+):(.*)$"
-  if scheme:lower() ~= "sqlite" then return nil end
-  local file, message = io.open((path:gsub("^//(/)", "%1")), "rb")
+  if scheme:lower() ~= "sqlite" or path == "" then return nil end
+  local file <close>, message = io.open((path:gsub("^//(/)", "%1")), "rb")
   if not file then return message end
-  file:close()
+  local byte, trouble = file:read(1)
+  if not byte and not trouble then return path .. ": the file is empty" end
 end
 
+-- A server, or a file, may have words in the message.
 local function bad_day(message)
+  message = message:gsub("[^\n]+", text.clean)
   io.stderr:write("sluice jobs: ", message, "\n")
   return BAD_DAY
 end
@@ -151,7 +152,7 @@ local function open(url)
   message = message or code
   local path = url:match "^%a+:(.*)$"
   if message:find(path, 1, true) ~= 1 then
-    message = ("%s: %s"):format(shown(url), message)
+    message = ("%s: %s"):format(address.shown(url), message)
   end
   return nil, bad_day("cannot open " .. message)
 end
@@ -162,7 +163,7 @@ local function run(command, url, options, words)
   local store <close>, status = open(url)
   if not store then return status end
   local done, message = command.run({
-    store = store, url = shown(url), json = options.json,
+    store = store, url = address.shown(url), json = options.json,
     count = options.count, interval = options.interval or 1,
   }, words)
   if done then return OK end

@@ -6,9 +6,9 @@
 --
 -- Internal to the command line.
 
-local json = {}
+local body_json = require "sluice.jobs.json"
 
-local http_json = require "sluice.http.json"
+local json = {}
 
 local ESCAPES = {
   ['"'] = '\\"', ["\\"] = "\\\\", ["\n"] = "\\n", ["\r"] = "\\r",
@@ -26,11 +26,19 @@ local function valid(str)
   end
 end
 
+-- The control characters from U+0080, which a terminal may obey. They stand
+-- in strings only, so that a whole text in JSON may be given.
+local function escape_c1(str)
+  return (str:gsub("\xC2([\x80-\x9F])", function(byte)
+    return ("\\u%04x"):format(byte:byte())
+  end))
+end
+
 local function string_of(str)
   if not utf8.len(str) then str = valid(str) end
-  return '"' .. str:gsub('[%c"\\\127]', function(c)
+  return '"' .. escape_c1(str:gsub('[%c"\\\127]', function(c)
     return ESCAPES[c] or ("\\u%04x"):format(c:byte())
-  end) .. '"'
+  end)) .. '"'
 end
 
 -- In as few digits as give the same number again.
@@ -48,9 +56,9 @@ end
 
 local Raw = {}
 
---- A text that is JSON already.
+--- A text that is JSON, and UTF-8, already.
 function json.raw(str)
-  return setmetatable({ str }, Raw)
+  return setmetatable({ escape_c1(str) }, Raw)
 end
 
 local Object = {}
@@ -123,12 +131,18 @@ local FIELDS = {
   "deadline", "lease", "token",
 }
 
+-- Strings in a table may have any bytes; JSON may not.
+local function is_json(raw)
+  return raw.format == 1 and utf8.len(raw.body)
+    and body_json.decode(raw.body) ~= nil
+end
+
 -- The body of a job that is damaged is missing: null.
 local function append_body(fields, raw)
   if raw.body == nil then
     fields[#fields + 1] = "body"
     fields[#fields + 1] = json.raw "null"
-  elseif raw.format == 1 and http_json.decode(raw.body) ~= nil then
+  elseif is_json(raw) then
     fields[#fields + 1] = "body"
     fields[#fields + 1] = json.raw(raw.body)
   else

@@ -33,12 +33,18 @@ end
 
 local SHORT = { ["\n"] = "\\n", ["\r"] = "\\r", ["\t"] = "\\t" }
 
+-- In UTF-8: the control characters from U+0080; line separators, and what
+-- turns the direction of writing, so that a text looks like another one.
+local OBEYED = { "\xC2[\x80-\x9F]", "\xD8\x9C", "\xE2\x80[\x8E\x8F\xA8-\xAE]",
+  "\xE2\x81[\xA6-\xA9]" }
+
 --- The string with nothing in it that a terminal obeys.
 function text.clean(str)
   str = valid(str):gsub("%c", function(byte)
     return SHORT[byte] or escape(byte)
   end)
-  return (str:gsub("\xC2[\x80-\x9F]", escape)) -- C1, in UTF-8
+  for _, pattern in ipairs(OBEYED) do str = str:gsub(pattern, escape) end
+  return str
 end
 
 -- First and last of what takes two columns, the common scripts and signs.
@@ -48,12 +54,23 @@ local WIDE = {
   { 0xFFE0, 0xFFE6 }, { 0x1F300, 0x1FAFF }, { 0x20000, 0x3FFFD },
 }
 
-local function columns_of(code)
-  if code < 0x1100 then return 1 end
-  for _, range in ipairs(WIDE) do
-    if code >= range[1] and code <= range[2] then return 2 end
+-- The same of what takes none: accents that are put on the character before,
+-- joiners, variation selectors.
+local NARROW = {
+  { 0x300, 0x36F }, { 0x200B, 0x200D }, { 0x20D0, 0x20FF },
+  { 0xFE00, 0xFE0F },
+}
+
+local function is_in(ranges, code)
+  for _, range in ipairs(ranges) do
+    if code >= range[1] and code <= range[2] then return true end
   end
-  return 1
+  return false
+end
+
+local function columns_of(code)
+  if code < 0x300 then return 1 end
+  return is_in(NARROW, code) and 0 or is_in(WIDE, code) and 2 or 1
 end
 
 --- The clean string cut to so many columns, and how many it takes.
@@ -81,13 +98,17 @@ function text.fit(str, width)
   return width < 0 and fill .. shown or shown .. fill
 end
 
+-- More than a line has, whatever the bytes are: to clean a body of megabytes
+-- takes long.
+local MOST_BYTES = 16 * text.WIDTH
+
 --- A line of cells.
 -- @param widths of the columns, as of fit; the last one is not filled up
 -- @param cells strings that were not cleaned
 function text.line(widths, cells)
   local parts = {}
   for i, width in ipairs(widths) do
-    local cell = text.clean(tostring(cells[i]))
+    local cell = text.clean(tostring(cells[i]):sub(1, MOST_BYTES))
     parts[i] = text.fit(cell, width)
   end
   return (table.concat(parts, " "):gsub(" +$", ""))

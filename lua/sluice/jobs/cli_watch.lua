@@ -119,6 +119,8 @@ local Screen = {}
 Screen.__index = Screen
 
 local BOLD, PLAIN, CLEAR_LINE, CLEAR_REST = "\27[1m", "\27[0m", "\27[K", "\27[J"
+-- Where the terminal is too narrow, a line is cut and takes no second one.
+local NO_WRAP, WRAP = "\27[?7l", "\27[?7h"
 
 local function draw(self, lines)
   local most = self.height - 2
@@ -129,8 +131,9 @@ local function draw(self, lines)
   end
   local up = self.drawn and ("\27[%dA"):format(self.drawn) or ""
   self.drawn = #lines
-  return up .. "\r" .. table.concat(lines, CLEAR_LINE .. "\n")
-    .. CLEAR_LINE .. "\n" .. CLEAR_REST
+  -- Cleared before it is written: behind a full line that takes its end away.
+  return NO_WRAP .. up .. "\r" .. CLEAR_LINE
+    .. table.concat(lines, "\n" .. CLEAR_LINE) .. "\n" .. CLEAR_REST .. WRAP
 end
 
 local function heading(self)

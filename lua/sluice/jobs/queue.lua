@@ -4,6 +4,7 @@
 -- is seen to in waiters.lua. A queue object belongs to its store; there is
 -- one for each name, so that all who wait for a queue are in one line.
 
+local address = require "sluice.jobs.redis.address"
 local checkpoint = require("sluice.core").checkpoint
 local Job = require "sluice.jobs.job"
 local options = require "sluice.jobs.options"
@@ -25,7 +26,7 @@ end
 
 function Queue:__tostring()
   return ("sluice.jobs.Queue ('%s' of %s)"):format(self.name,
-    self.store.url)
+    address.shown(self.store.url))
 end
 
 -- -- put --

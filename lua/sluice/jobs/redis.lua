@@ -13,6 +13,7 @@ local address = require "sluice.jobs.redis.address"
 local calls = require "sluice.jobs.redis.calls"
 local connection = require "sluice.jobs.redis.connection"
 local keeper = require "sluice.jobs.redis.keeper"
+local native = require "sluice.native"
 local sluice = require "sluice"
 
 local command_of, perform, run = calls.command, calls.perform, calls.run
@@ -435,14 +436,12 @@ end
 local function open(rest, options, url)
   local where, message = address.parse(rest, url:match("^%a+"):lower())
   if not where then
-    return nil, ("'%s': %s"):format(url, message), "EINVAL"
+    return nil, ("'%s': %s"):format(address.shown(url), message), "EINVAL"
   end
-  local built
-  built, hiredis = sluice.pcall(require, "sluice.native.hiredis")
-  if not built then
-    return nil, "Redis is not built in: sluice was built without hiredis",
-      "ENOTSUP"
-  end
+  local missing, unsupported
+  hiredis, missing, unsupported =
+    native.load("hiredis", "hiredis", "libhiredis-dev")
+  if not hiredis then return nil, missing, unsupported end
   local self = setmetatable({
     address = where, patience = options.patience or 5,
     reply_time = options.reply_time or 5, opening = sluice.Lock(),

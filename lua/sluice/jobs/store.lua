@@ -1,5 +1,6 @@
 --- sluice.jobs.store: an open store: its queues, its workers, its end.
 
+local address = require "sluice.jobs.redis.address"
 local checkpoint = require("sluice.core").checkpoint
 local backoff = require "sluice.jobs.backoff"
 local options = require "sluice.jobs.options"
@@ -18,7 +19,7 @@ function Store.new(engine, url, opts)
 end
 
 function Store:__tostring()
-  return ("sluice.jobs.Store (%s%s)"):format(self.url,
+  return ("sluice.jobs.Store (%s%s)"):format(address.shown(self.url),
     self.closed and ", closed" or "")
 end
 

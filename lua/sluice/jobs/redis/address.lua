@@ -43,6 +43,11 @@ local function parse_remote(rest)
   return result
 end
 
+--- The URL without what may be a password: messages end in logs.
+function address.shown(url)
+  return (url:gsub("^(%w+://)([^/].*)@", "%1***@"))
+end
+
 --- Parses what follows the scheme `redis`, `rediss` or `unix`.
 -- @param rest of the URL
 -- @param scheme in small letters
