@@ -13,6 +13,7 @@ local address = require "sluice.jobs.redis.address"
 local calls = require "sluice.jobs.redis.calls"
 local connection = require "sluice.jobs.redis.connection"
 local keeper = require "sluice.jobs.redis.keeper"
+local server = require "sluice.jobs.redis.server"
 local sluice = require "sluice"
 
 local command_of, perform, run = calls.command, calls.perform, calls.run
@@ -150,22 +151,27 @@ local function open_waiter(self)
 end
 
 -- Waits until a key of the queue has a member, which it takes, or until
--- seconds have passed; then looks. Returns the reply of the script "due", or
--- nil if there is none.
+-- seconds have passed; then looks. Returns the reply of the script "due"; or
+-- nil: there is none, or the server did not let it wait.
 local function block(self, queue, key, seconds)
   if not self.shas.due then return run(self, "due", queue) end -- loads it
   local waiter = open_waiter(self)
   if not waiter then return nil end
   self.blocked[waiter] = true
-  local reply = waiter:block(seconds + MARGIN,
+  local reply, refused = waiter:block(seconds + MARGIN,
     self.writer:format("", "", 0, "BZPOPMIN", queue.key .. key,
       ("%.3f"):format(math.max(0.001, seconds))),
     command_of(self, queue, "due"))
   self.blocked[waiter] = nil
   if not reply then return nil end
   if not self.closed then self.waiters[#self.waiters + 1] = waiter end
-  if reply.err then reply = run(self, "due", queue) end
-  return reply
+  if refused then
+    server.warn_once(self.warned, "the Redis server does not let wait: "
+      .. refused)
+    return nil
+  end
+  if type(reply) == "table" and not reply.err then return reply end
+  return run(self, "due", queue)
 end
 
 local function left(due)
@@ -210,13 +216,14 @@ local function tell(self, reason, message)
   end
 end
 
+-- What does not pass, however long one waits.
+local FINAL = { closed = true, damaged = true }
+
 local function reserve(self, queue, command, due)
   while true do
     local jobs, reason, message, wait = look(self, queue, command)
     if jobs then return jobs end
-    if reason == "closed" or left(due) <= 0 then
-      return nil, reason, message
-    end
+    if FINAL[reason] or left(due) <= 0 then return nil, reason, message end
     tell(self, reason, message)
     if reason ~= "timeout" or not await_jobs(self, queue, wait, due) then
       sluice.sleep(math.min(PAUSE, left(due)))
@@ -242,7 +249,9 @@ function Engine:drain(queue, timeout)
     if reply[2] + reply[3] + reply[4] == 0 then return true end
     if left(due) <= 0 then return nil, "timeout" end
     local wait = math.min(seconds_until(reply[6]), left(due), 1)
-    block(self, queue, ":idle", wait)
+    if not block(self, queue, ":idle", wait) then
+      sluice.sleep(math.min(PAUSE, left(due)))
+    end
   end
 end
 
@@ -361,7 +370,9 @@ function Engine:queues()
   local main, message = calls.main(self)
   if not main then return nil, "unavailable", message end
   local reply, why = main:call("SMEMBERS", "sluice:queues")
-  if not reply then return nil, "unavailable", why end
+  if not reply or reply.err then
+    return nil, "unavailable", reply and reply.err or why
+  end
   table.sort(reply)
   return reply
 end
@@ -424,6 +435,17 @@ local function random_name()
   end))
 end
 
+-- The first connection. A server that has just started is waited for.
+local function connect(self)
+  local due = sluice.time() + self.patience
+  local main, why, code
+  repeat
+    if why then sluice.sleep(PAUSE) end
+    main, why, code = calls.main(self)
+  until main or not why:find "^LOADING" or sluice.time() >= due
+  return main, why, code
+end
+
 --- Opens the engine.
 -- @param rest of the URL: `//USER:PASSWORD@HOST:PORT/DATABASE`, or the path of
 -- a Unix socket
@@ -452,7 +474,7 @@ local function open(rest, options, url)
     writer = hiredis.Reader(),
   }, Engine)
   self.defaults = self.writer:words(DEFAULTS)
-  local main, why, code = calls.main(self)
+  local main, why, code = connect(self)
   if not main then return nil, why, code or "EUNAVAILABLE" end
   return self
 end
