@@ -81,7 +81,9 @@ function Engine:queue(name, settings)
     settings.max_attempts or "")
   if not reply then return nil, reason, message end
   reply, message = self.main:call("SADD", "sluice:queues", name)
-  if not reply then return nil, "unknown", message end
+  if not reply then
+    return nil, self.closing and "closed" or "unknown", message
+  end
   self.queues_open[name] = queue
   return queue
 end
@@ -157,6 +159,7 @@ local function block(self, queue, key, seconds)
   if not self.shas.due then return run(self, "due", queue) end -- loads it
   local waiter = open_waiter(self)
   if not waiter then return nil end
+  if self.closing then return waiter:close() end
   self.blocked[waiter] = true
   local reply, refused = waiter:block(seconds + MARGIN,
     self.writer:format("", "", 0, "BZPOPMIN", queue.key .. key,
@@ -164,7 +167,7 @@ local function block(self, queue, key, seconds)
     command_of(self, queue, "due"))
   self.blocked[waiter] = nil
   if not reply then return nil end
-  if not self.closed then self.waiters[#self.waiters + 1] = waiter end
+  self.waiters[#self.waiters + 1] = waiter
   if refused then
     server.warn_once(self.warned, "the Redis server does not let wait: "
       .. refused)
@@ -222,10 +225,12 @@ local FINAL = { closed = true, damaged = true }
 local function reserve(self, queue, command, due)
   while true do
     local jobs, reason, message, wait = look(self, queue, command)
+    if self.closing then return nil, "closed" end -- which gives them back
     if jobs then return jobs end
     if FINAL[reason] or left(due) <= 0 then return nil, reason, message end
     tell(self, reason, message)
-    if reason ~= "timeout" or not await_jobs(self, queue, wait, due) then
+    local asked = reason == "timeout" and await_jobs(self, queue, wait, due)
+    if not asked and not self.closing then
       sluice.sleep(math.min(PAUSE, left(due)))
     end
   end
@@ -257,17 +262,22 @@ end
 
 -- -- the end of a lease --
 
-local function finish(self, queue, verb, jobs, seconds, why)
+local function finish_command(self, queue, verb, jobs, seconds, why)
   local list = {}
   for i, job in ipairs(jobs) do
     list[2 * i - 1], list[2 * i] = id_of(job.id), job.token
   end
+  return command_of(self, queue, "finish", list, verb, milliseconds(seconds),
+    why or "")
+end
+
+local function finish(self, queue, verb, jobs, seconds, why)
   if verb ~= "touch" then
     queue.keeper:forget(jobs)
     for _, job in ipairs(jobs) do queue.leased[job.id] = nil end
   end
-  local reply, doubt, message = perform(self, "finish", command_of(self,
-    queue, "finish", list, verb, milliseconds(seconds), why or ""))
+  local reply, doubt, message = perform(self, "finish",
+    finish_command(self, queue, verb, jobs, seconds, why))
   if not reply then return nil, doubt, message end
   if #reply[2] == 0 then return true, seconds_of(reply[3]) end
   -- It was there before the connection was lost, and may be our own doing.
@@ -366,10 +376,11 @@ function Engine:stats(queue)
 end
 
 function Engine:queues()
-  if self.closed then return nil, "closed" end
+  if self.closing then return nil, "closed" end
   local main, message = calls.main(self)
   if not main then return nil, "unavailable", message end
   local reply, why = main:call("SMEMBERS", "sluice:queues")
+  if self.closing then return nil, "closed" end
   if not reply or reply.err then
     return nil, "unavailable", reply and reply.err or why
   end
@@ -410,16 +421,27 @@ local function give_back(self)
     for id, token in pairs(queue.leased) do
       jobs[#jobs + 1] = { id = id, token = token }
     end
-    if #jobs > 0 then self:release(queue, jobs) end
+    if #jobs > 0 then
+      calls.perform_last(self, "finish",
+        finish_command(self, queue, "release", jobs))
+    end
   end
 end
 
-function Engine:close()
-  if self.closed then return true end
+-- Who waits at the server ends at once, other calls when they are done.
+local function finish_calls(self)
+  for waiter in pairs(self.blocked) do waiter:close() end
+  calls.land(self)
   give_back(self)
+end
+
+function Engine:close()
+  local guard <close> = self.ending:acquire() -- luacheck: ignore guard
+  if self.closed then return true end
+  self.closing = true
+  finish_calls(self)
   self.closed = true
   if self.main then self.main:close() end
-  for waiter in pairs(self.blocked) do waiter:close() end
   for _, waiter in ipairs(self.waiters) do waiter:close() end
   for one in pairs(self.keepers) do one:close() end
   return true
@@ -468,7 +490,8 @@ local function open(rest, options, url)
   local self = setmetatable({
     address = where, patience = options.patience or 5,
     reply_time = options.reply_time or 5, opening = sluice.Lock(),
-    shas = {}, calls = 0, name = random_name(), offset = 0, warned = {},
+    ending = sluice.Lock(), flight = calls.flight(), shas = {}, calls = 0,
+    name = random_name(), offset = 0, warned = {},
     waiters = {}, keepers = {}, queues_open = {},
     blocked = setmetatable({}, { __mode = "k" }),
     writer = hiredis.Reader(),

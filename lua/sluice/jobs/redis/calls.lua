@@ -7,8 +7,9 @@
 -- and the call repeated for as long as the engine is patient.
 --
 -- An engine (`self` here) has `address`, `patience`, `reply_time`, `opening`,
--- `shas`, `calls`, `name`, `warned`, `writer`; a queue has `key`, `heads`,
--- `done`, `renew`. Internal to sluice.jobs.
+-- `shas`, `calls`, `name`, `warned`, `writer`, `flight`, `closing` once its
+-- end has begun, `closed` after that; a queue has `key`, `heads`, `done`,
+-- `renew`. Internal to sluice.jobs.
 
 local connection = require "sluice.jobs.redis.connection"
 local scripts = require "sluice.jobs.redis.scripts"
@@ -172,21 +173,50 @@ local function attempt(self, name, command)
 end
 
 -- Attempts until one comes through, for as long as the engine is patient.
+-- The last call of an engine is made while it closes, others end then.
 -- Returns the reply, and whether an earlier attempt may have been done.
-local function persist(self, name, command)
+local function persist(self, name, command, last)
+  local flight <close> = self.flight -- luacheck: ignore flight
+  self.flight.n = self.flight.n + 1
   local reply, reason, message, final = attempt(self, name, command)
   if reply then return reply, false end
   local due = sluice.time() + self.patience
   local pause, doubt = FIRST_PAUSE, reason == "unknown"
-  while not final and not self.closed and sluice.time() + pause <= due do
+  while not final and (last or not self.closing)
+    and sluice.time() + pause <= due do
     sluice.sleep(pause * (0.5 + math.random() / 2))
     pause = math.min(pause * 2, LONGEST_PAUSE)
     reply, reason, message, final = attempt(self, name, command)
     if reply then return reply, doubt end
     doubt = doubt or reason == "unknown"
   end
-  if self.closed then reason = "closed" end
+  if self.closing then reason = "closed" end
   return nil, doubt and "unknown" or reason, message
+end
+
+-- How many calls are under way; `over`, an event, is set when none is.
+local Flight = {
+  __close = function(flight)
+    flight.n = flight.n - 1
+    if flight.n == 0 and flight.over then flight.over:set() end
+  end,
+}
+
+--- What an engine needs to count its calls: its `flight`.
+function calls.flight()
+  return setmetatable({ n = 0 }, Flight)
+end
+
+--- Waits until no call is under way.
+function calls.land(self)
+  local flight = self.flight
+  flight.over = sluice.Event()
+  if flight.n > 0 then flight.over:wait() end
+end
+
+--- As perform, while the engine closes.
+function calls.perform_last(self, name, command)
+  return sluice.shield(persist, self, name, command, true)
 end
 
 --- Has a command run a script, whatever is cancelled.
@@ -194,7 +224,7 @@ end
 -- nil, reason, message
 -- Waits.
 function calls.perform(self, name, command)
-  if self.closed then return nil, "closed" end
+  if self.closing then return nil, "closed" end
   return sluice.shield(persist, self, name, command)
 end
 

@@ -28,7 +28,7 @@ local function renew(self)
   self.timer = nil
   local list = {}
   for _, job in pairs(self.jobs) do list[#list + 1] = job end
-  if #list == 0 or self.engine.closed then return end
+  if #list == 0 or self.engine.closing then return end
   local ok, reason, lost = self.engine:touch(self.queue, list)
   if not ok and reason == "lease_lost" then
     for _, i in ipairs(lost) do self.jobs[list[i].id] = nil end
@@ -37,7 +37,7 @@ local function renew(self)
 end
 
 function schedule(self)
-  if self.timer or next(self.jobs) == nil or self.engine.closed then return end
+  if self.timer or next(self.jobs) == nil or self.engine.closing then return end
   self.timer = sluice.call_later(shortest_lease(self.jobs) / PART, renew, self)
 end
 
