@@ -134,6 +134,17 @@ describe("a store on Redis", function()
     end)
   end)
 
+  it("gives no more jobs at once than the server can in passing", function()
+    with_server(function(_, queue)
+      local list = {}
+      for i = 1, 6000 do list[i] = "a" end
+      for _ = 1, 2 do assert(queue:put_many(list)) end
+      assert.equal(10000, #queue:peek("ready", 12000))
+      assert.equal(10000, #queue:reserve_many(12000))
+      assert.equal(2000, #queue:reserve_many(12000))
+    end)
+  end)
+
   it("keeps what a call returned only until its reply is there", function()
     with_server(function(server, queue)
       for i = 1, 50 do queue:put("job " .. i) end

@@ -18,8 +18,10 @@ local sluice = require "sluice"
 
 local command_of, perform, run = calls.command, calls.perform, calls.run
 
--- The server does nothing else while it runs a script.
-local Engine = { most_put = 10000 }
+-- Jobs of a call: the server does nothing else while it runs a script.
+local MOST = 10000
+
+local Engine = { most_put = MOST }
 Engine.__index = Engine
 
 local BLOCK = 5 -- seconds at most at the server
@@ -240,7 +242,7 @@ function Engine:reserve(queue, n, timeout)
   local due = timeout and sluice.time() + timeout
   local call <close> = calls.next(self, queue)
   local command = command_of(self, queue, "reserve", nil, self.name,
-    call.number, call.done, call.renew, n)
+    call.number, call.done, call.renew, math.min(n, MOST))
   local jobs, reason, message = reserve(self, queue, command, due)
   call.kept, call.doubt = jobs ~= nil, reason == "unknown"
   return jobs, reason, message
@@ -331,7 +333,7 @@ end
 
 function Engine:peek(queue, state, n)
   local reply, reason, message =
-    run(self, "peek", queue, state, math.min(n, 2^31 | 0))
+    run(self, "peek", queue, state, math.min(n, MOST))
   if not reply then return nil, reason, message end
   return jobs_of(reply[2])
 end
