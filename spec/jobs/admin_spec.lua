@@ -153,7 +153,36 @@ engines.describe("a store", function(it, engine)
     assert.same({ nil, "closed" }, { store:queue "mail" })
   end)
 
+  it("finishes what was begun when it is closed", function(store)
+    local queue, tasks = store:queue "mail", {}
+    for i = 1, 20 do tasks[i] = sluice.create_task(queue.put, queue, "a") end
+    sluice.sleep(0)
+    assert.is_true(store:close())
+    for i = 1, 20 do assert.is_number(tasks[i]:await()) end
+  end)
+
+  it("is closed for good when its closing is cancelled", function(store)
+    local queue = store:queue "mail"
+    local task = sluice.create_task(store.close, store)
+    sluice.sleep(0)
+    task:cancel()
+    assert.is_true(task:await())
+    assert.equal("closed", select(2, queue:put "a"))
+  end)
+
   if not engine.lasting then return end
+
+  it("gives back what is reserved while it is closed", function(store)
+    local jobs = require "sluice.jobs"
+    local queue = store:queue "mail"
+    queue:put "a"
+    local task = sluice.create_task(queue.reserve, queue)
+    sluice.sleep(0)
+    store:close()
+    task:await()
+    local again <close> = assert(jobs.open(store.url))
+    assert.equal("a", again:queue("mail"):reserve(0).body)
+  end)
 
   it("has everything when it is opened again", function(store)
     local jobs = require "sluice.jobs"

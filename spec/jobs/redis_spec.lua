@@ -1,5 +1,7 @@
 -- The engine over Redis on bad days; what all engines do is specified beside.
+local engine = require "sluice.jobs.redis"
 local jobs = require "sluice.jobs"
+local net = require "sluice.net"
 local redis = require "spec.support.redis"
 local sluice = require "sluice"
 
@@ -94,6 +96,55 @@ describe("a store on Redis", function()
     end, "--maxmemory-policy noeviction")
   end)
 
+  it("can be stopped and resumed when the server is full", function()
+    with_server(function(server, queue, store)
+      queue:put "a"
+      local job = queue:reserve(0)
+      server:cli "CONFIG SET maxmemory 1"
+      assert.is_true(job:touch())
+      assert.is_true(queue:pause())
+      assert.is_true(queue:resume())
+      assert.equal(queue, store:queue("orders", { lease = 2 }))
+    end, "--maxmemory-policy noeviction")
+  end)
+
+  it("has its queues again when the server has forgotten all", function()
+    with_server(function(server, queue)
+      queue:put "a"
+      local job = queue:reserve(0)
+      server:cli "FLUSHALL"
+      assert.same({ nil, "lease_lost" }, { job:ack() })
+      assert.is_number(queue:put "b")
+      assert.equal("b", queue:reserve(0).body)
+    end)
+  end)
+
+  it("says that it is damaged when keys are not its own", function()
+    with_server(function(server, queue, store)
+      server:cli "SET {sluice:orders}:ready x"
+      for _, name in ipairs { "put", "reserve", "stats", "drain" } do
+        local _, reason, message = queue[name](queue, name == "put" and "a"
+          or nil)
+        assert.equal("damaged", reason)
+        assert.matches("WRONGTYPE", message)
+      end
+      server:cli "SET sluice:queues x"
+      assert.is_nil(store:queues())
+      assert.is_nil(store:check())
+    end)
+  end)
+
+  it("gives no more jobs at once than the server can in passing", function()
+    with_server(function(_, queue)
+      local list = {}
+      for i = 1, 6000 do list[i] = "a" end
+      for _ = 1, 2 do assert(queue:put_many(list)) end
+      assert.equal(10000, #queue:peek("ready", 12000))
+      assert.equal(10000, #queue:reserve_many(12000))
+      assert.equal(2000, #queue:reserve_many(12000))
+    end)
+  end)
+
   it("keeps what a call returned only until its reply is there", function()
     with_server(function(server, queue)
       for i = 1, 50 do queue:put("job " .. i) end
@@ -106,15 +157,119 @@ describe("a store on Redis", function()
     end)
   end)
 
-  it("waits out a server that is loading", function()
+  -- Starts a server that was put 50 jobs and loads them for a second.
+  local function with_loading(fn)
     with_server(function(server, queue)
-      for i = 1, 20 do queue:put(("x"):rep(1000) .. i) end
+      for i = 1, 50 do queue:put(("x"):rep(1000) .. i) end
+      server:cli "SAVE"
       server:kill "TERM"
       server:start(table.unpack(server.words))
-      assert.is_number(queue:put "after")
-      assert.equal(21, queue:stats().ready)
-    end, "--key-load-delay 20000",
+      assert.matches("LOADING", server:cli "GET x")
+      fn(server, queue)
+    end, "--appendonly no", "--rdbcompression no", "--key-load-delay 20000",
       "--loading-process-events-interval-bytes 1024")
+  end
+
+  it("waits out a server that is loading", function()
+    with_loading(function(_, queue)
+      assert.is_number(queue:put "after")
+      assert.equal(51, queue:stats().ready)
+    end)
+  end)
+
+  it("is opened once a server that is loading has loaded", function()
+    with_loading(function(server)
+      local store <close>, queue = open(server.url)
+      assert.equal(50, queue:stats().ready, store)
+    end)
+  end)
+
+  it("is not opened at a server that loads for too long", function()
+    with_loading(function(server)
+      local store, message, code = engine.open(server.url:match "//.*",
+        { patience = 0.1 }, server.url)
+      assert.same({ nil, "EUNAVAILABLE" }, { store, code })
+      assert.matches("loading", message)
+    end)
+  end)
+end)
+
+describe("a user of the server", function()
+  local function with_user(rules, fn)
+    local server <close> = redis.start()
+    server:cli("ACL SETUSER ann on '>secret' '~*' +@all " .. rules)
+    local url = server.url:gsub("//", "//ann:secret@")
+    local store <close> = assert(jobs.open(url))
+    fn(server, store)
+  end
+
+  it("who may not do enough is told at once", function()
+    with_user("-evalsha", function(_, store)
+      local began = sluice.time()
+      local queue, reason, message = store:queue "orders"
+      assert.same({ nil, "unavailable" }, { queue, reason })
+      assert.matches("NOPERM", message)
+      assert.is_true(sluice.time() - began < 2)
+    end)
+  end)
+
+  it("who may not wait there does not keep it busy", function()
+    with_user("-bzpopmin", function(server, store)
+      local queue = store:queue "orders"
+      local function calls()
+        return tonumber(server:cli "INFO":match "commands_processed:(%d+)")
+      end
+      local before = calls()
+      queue:put("later", { delay = 60 })
+      queue:reserve(0.5)
+      queue:drain(0.5)
+      assert.is_true(calls() - before < 2000) -- those in scripts, too
+    end)
+  end)
+end)
+
+describe("Redis 6", function()
+  -- As it tells an error that a command in a script met.
+  local ERROR = "-ERR Error running script (call to f_0): @user_script:1: "
+    .. "@user_script: 1: %s\r\n"
+
+  local function reason_of(met)
+    local server <close> = assert(net.serve(function(stream)
+      stream:read()
+      stream:write "$19\r\nredis_version:6.0.1\r\n"
+      while stream:read() do stream:write(ERROR:format(met)) end
+    end, "127.0.0.1", 0))
+    local _, port = server:sockname()
+    local store = assert(engine.open("//127.0.0.1:" .. port,
+      { patience = 0.01 }, "redis://"))
+    local _, reason = store:queue("orders", {})
+    store:close()
+    return reason
+  end
+
+  it("tells of a full memory and of damage in scripts, too", function()
+    assert.equal("unavailable", reason_of "-OOM command not allowed")
+    assert.equal("damaged", reason_of "WRONGTYPE Operation against a key")
+  end)
+end)
+
+describe("what is not a Redis server", function()
+  local REPLIES = {
+    "$3\r\nfoo\r\n", "*0\r\n", ":5\r\n", "$-1\r\n", "+PONG\r\n+PONG\r\n",
+    "HTTP/1.0 400 Bad Request\r\n\r\n", ("*1\r\n"):rep(100),
+  }
+
+  it("is refused, whatever it says", function()
+    for _, reply in ipairs(REPLIES) do
+      local server = assert(net.serve(function(stream)
+        while stream:read() do stream:write(reply) end
+      end, "127.0.0.1", 0))
+      local _, port = server:sockname()
+      local store, message = jobs.open("redis://127.0.0.1:" .. port)
+      assert.is_nil(store)
+      assert.is_string(message)
+      server:close()
+    end
   end)
 end)
 

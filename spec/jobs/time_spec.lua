@@ -69,6 +69,55 @@ engines.describe("a ttl", function(it)
   end)
 end)
 
+-- More than the server of Redis brings up to date at once.
+engines.describe("thousands of jobs that are due together", function(it)
+  local N = 2500
+
+  local function put(queue, options_of)
+    local list = {}
+    for i = 1, N do
+      list[i] = options_of(i)
+      list[i].body = tostring(i)
+    end
+    assert(queue:put_many(list))
+  end
+
+  it("go in their order, and are seen as ready", function(store)
+    local queue = store:queue "mail"
+    put(queue, function(i) return { delay = 0.05, priority = -i } end)
+    sluice.sleep(0.06)
+    assert.equal(tostring(N), queue:reserve(0).body)
+    assert.equal(N - 1, queue:stats().ready)
+    assert.equal(N - 1, queue:purge "ready")
+  end)
+
+  it("are given to nobody when their ttl is over", function(store)
+    local queue = store:queue "mail"
+    put(queue, function() return { ttl = 0.05 } end)
+    sluice.sleep(0.06)
+    assert.same({ nil, "timeout" }, { queue:reserve(0) })
+    assert.equal(N, queue:stats().expired)
+  end)
+
+  it("hold neither keys nor room when their ttl is over", function(store)
+    local queue = store:queue("mail", { maxsize = N })
+    put(queue, function(i) return { ttl = 0.05, unique = "k" .. i } end)
+    sluice.sleep(0.06)
+    local id, found = queue:put("b", { unique = "k" .. N })
+    assert.is_number(id)
+    assert.is_nil(found)
+  end)
+
+  it("are lost by who let their leases end", function(store)
+    local queue = store:queue("mail", { lease = 0.05 })
+    put(queue, function() return {} end)
+    local list = queue:reserve_many(N, 0)
+    sluice.sleep(0.1)
+    assert.equal(N, queue:stats().ready)
+    assert.same({ nil, "lease_lost" }, { list[N]:touch() })
+  end)
+end)
+
 engines.describe("drain", function(it)
   it("returns at once when there is nothing to do", function(store)
     assert.is_true(store:queue("mail"):drain())

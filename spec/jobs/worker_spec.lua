@@ -159,6 +159,37 @@ engines.describe("a worker", function(it)
     assert.same({ 1, 1 }, { runs, queue:stats().acks })
   end)
 
+  it("renews a short lease as often as that needs, beside a long one",
+    function(store)
+      local queue, runs = store:queue("mail", { lease = 60 }), 0
+      local begun, short_is_done = sluice.Event(), sluice.Event()
+      queue:put "long"
+      local worker = store:worker("mail", function(job)
+        begun:set()
+        if job.body == "long" then return short_is_done:wait() end
+        runs = runs + 1
+        sluice.sleep(0.7)
+        short_is_done:set()
+      end, { concurrency = 3 })
+      begun:wait()
+      queue:put("short", { lease = 0.3 })
+      assert.is_true(queue:drain(5))
+      worker:stop()
+      assert.same({ 1, 2 }, { runs, queue:stats().acks })
+    end)
+
+  it("tells also that nil was raised", function(store)
+    local queue, errs = store:queue("mail", { max_attempts = 2, backoff = 0 }),
+      { "first" }
+    queue:put "a"
+    local worker = store:worker("mail", function()
+      error(table.remove(errs), 0)
+    end)
+    assert.is_true(queue:drain(5))
+    worker:stop()
+    assert.equal("nil", queue:peek("dead")[1].error)
+  end)
+
   it("waits for jobs that come later", function(store)
     local queue, seen = store:queue "mail", sluice.Queue()
     local worker = store:worker("mail", function(job) seen:put(job.body) end)

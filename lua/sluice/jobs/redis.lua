@@ -14,12 +14,15 @@ local calls = require "sluice.jobs.redis.calls"
 local connection = require "sluice.jobs.redis.connection"
 local keeper = require "sluice.jobs.redis.keeper"
 local native = require "sluice.native"
+local server = require "sluice.jobs.redis.server"
 local sluice = require "sluice"
 
 local command_of, perform, run = calls.command, calls.perform, calls.run
 
--- The server does nothing else while it runs a script.
-local Engine = { most_put = 10000 }
+-- Jobs of a call: the server does nothing else while it runs a script.
+local MOST = 10000
+
+local Engine = { most_put = MOST }
 Engine.__index = Engine
 
 local BLOCK = 5 -- seconds at most at the server
@@ -81,7 +84,9 @@ function Engine:queue(name, settings)
     settings.max_attempts or "")
   if not reply then return nil, reason, message end
   reply, message = self.main:call("SADD", "sluice:queues", name)
-  if not reply then return nil, "unknown", message end
+  if not reply then
+    return nil, self.closing and "closed" or "unknown", message
+  end
   self.queues_open[name] = queue
   return queue
 end
@@ -151,22 +156,28 @@ local function open_waiter(self)
 end
 
 -- Waits until a key of the queue has a member, which it takes, or until
--- seconds have passed; then looks. Returns the reply of the script "due", or
--- nil if there is none.
+-- seconds have passed; then looks. Returns the reply of the script "due"; or
+-- nil: there is none, or the server did not let it wait.
 local function block(self, queue, key, seconds)
   if not self.shas.due then return run(self, "due", queue) end -- loads it
   local waiter = open_waiter(self)
   if not waiter then return nil end
+  if self.closing then return waiter:close() end
   self.blocked[waiter] = true
-  local reply = waiter:block(seconds + MARGIN,
+  local reply, refused = waiter:block(seconds + MARGIN,
     self.writer:format("", "", 0, "BZPOPMIN", queue.key .. key,
       ("%.3f"):format(math.max(0.001, seconds))),
     command_of(self, queue, "due"))
   self.blocked[waiter] = nil
   if not reply then return nil end
-  if not self.closed then self.waiters[#self.waiters + 1] = waiter end
-  if reply.err then reply = run(self, "due", queue) end
-  return reply
+  self.waiters[#self.waiters + 1] = waiter
+  if refused then
+    server.warn_once(self.warned, "the Redis server does not let wait: "
+      .. refused)
+    return nil
+  end
+  if type(reply) == "table" and not reply.err then return reply end
+  return run(self, "due", queue)
 end
 
 local function left(due)
@@ -211,15 +222,18 @@ local function tell(self, reason, message)
   end
 end
 
+-- What does not pass, however long one waits.
+local FINAL = { closed = true, damaged = true }
+
 local function reserve(self, queue, command, due)
   while true do
     local jobs, reason, message, wait = look(self, queue, command)
+    if self.closing then return nil, "closed" end -- which gives them back
     if jobs then return jobs end
-    if reason == "closed" or left(due) <= 0 then
-      return nil, reason, message
-    end
+    if FINAL[reason] or left(due) <= 0 then return nil, reason, message end
     tell(self, reason, message)
-    if reason ~= "timeout" or not await_jobs(self, queue, wait, due) then
+    local asked = reason == "timeout" and await_jobs(self, queue, wait, due)
+    if not asked and not self.closing then
       sluice.sleep(math.min(PAUSE, left(due)))
     end
   end
@@ -229,7 +243,7 @@ function Engine:reserve(queue, n, timeout)
   local due = timeout and sluice.time() + timeout
   local call <close> = calls.next(self, queue)
   local command = command_of(self, queue, "reserve", nil, self.name,
-    call.number, call.done, call.renew, n)
+    call.number, call.done, call.renew, math.min(n, MOST))
   local jobs, reason, message = reserve(self, queue, command, due)
   call.kept, call.doubt = jobs ~= nil, reason == "unknown"
   return jobs, reason, message
@@ -243,23 +257,30 @@ function Engine:drain(queue, timeout)
     if reply[2] + reply[3] + reply[4] == 0 then return true end
     if left(due) <= 0 then return nil, "timeout" end
     local wait = math.min(seconds_until(reply[6]), left(due), 1)
-    block(self, queue, ":idle", wait)
+    if not block(self, queue, ":idle", wait) then
+      sluice.sleep(math.min(PAUSE, left(due)))
+    end
   end
 end
 
 -- -- the end of a lease --
 
-local function finish(self, queue, verb, jobs, seconds, why)
+local function finish_command(self, queue, verb, jobs, seconds, why)
   local list = {}
   for i, job in ipairs(jobs) do
     list[2 * i - 1], list[2 * i] = id_of(job.id), job.token
   end
+  return command_of(self, queue, "finish", list, verb, milliseconds(seconds),
+    why or "")
+end
+
+local function finish(self, queue, verb, jobs, seconds, why)
   if verb ~= "touch" then
     queue.keeper:forget(jobs)
     for _, job in ipairs(jobs) do queue.leased[job.id] = nil end
   end
-  local reply, doubt, message = perform(self, "finish", command_of(self,
-    queue, "finish", list, verb, milliseconds(seconds), why or ""))
+  local reply, doubt, message = perform(self, "finish",
+    finish_command(self, queue, verb, jobs, seconds, why))
   if not reply then return nil, doubt, message end
   if #reply[2] == 0 then return true, seconds_of(reply[3]) end
   -- It was there before the connection was lost, and may be our own doing.
@@ -313,7 +334,7 @@ end
 
 function Engine:peek(queue, state, n)
   local reply, reason, message =
-    run(self, "peek", queue, state, math.min(n, 2^31 | 0))
+    run(self, "peek", queue, state, math.min(n, MOST))
   if not reply then return nil, reason, message end
   return jobs_of(reply[2])
 end
@@ -358,11 +379,14 @@ function Engine:stats(queue)
 end
 
 function Engine:queues()
-  if self.closed then return nil, "closed" end
+  if self.closing then return nil, "closed" end
   local main, message = calls.main(self)
   if not main then return nil, "unavailable", message end
   local reply, why = main:call("SMEMBERS", "sluice:queues")
-  if not reply then return nil, "unavailable", why end
+  if self.closing then return nil, "closed" end
+  if not reply or reply.err then
+    return nil, "unavailable", reply and reply.err or why
+  end
   table.sort(reply)
   return reply
 end
@@ -400,16 +424,27 @@ local function give_back(self)
     for id, token in pairs(queue.leased) do
       jobs[#jobs + 1] = { id = id, token = token }
     end
-    if #jobs > 0 then self:release(queue, jobs) end
+    if #jobs > 0 then
+      calls.perform_last(self, "finish",
+        finish_command(self, queue, "release", jobs))
+    end
   end
 end
 
-function Engine:close()
-  if self.closed then return true end
+-- Who waits at the server ends at once, other calls when they are done.
+local function finish_calls(self)
+  for waiter in pairs(self.blocked) do waiter:close() end
+  calls.land(self)
   give_back(self)
+end
+
+function Engine:close()
+  local guard <close> = self.ending:acquire() -- luacheck: ignore guard
+  if self.closed then return true end
+  self.closing = true
+  finish_calls(self)
   self.closed = true
   if self.main then self.main:close() end
-  for waiter in pairs(self.blocked) do waiter:close() end
   for _, waiter in ipairs(self.waiters) do waiter:close() end
   for one in pairs(self.keepers) do one:close() end
   return true
@@ -423,6 +458,17 @@ local function random_name()
   return (bytes:gsub(".", function(c)
     return ("%02x"):format(c:byte())
   end))
+end
+
+-- The first connection. A server that has just started is waited for.
+local function connect(self)
+  local due = sluice.time() + self.patience
+  local main, why, code
+  repeat
+    if why then sluice.sleep(PAUSE) end
+    main, why, code = calls.main(self)
+  until main or not why:find "^LOADING" or sluice.time() >= due
+  return main, why, code
 end
 
 --- Opens the engine.
@@ -445,13 +491,14 @@ local function open(rest, options, url)
   local self = setmetatable({
     address = where, patience = options.patience or 5,
     reply_time = options.reply_time or 5, opening = sluice.Lock(),
-    shas = {}, calls = 0, name = random_name(), offset = 0, warned = {},
+    ending = sluice.Lock(), flight = calls.flight(), shas = {}, calls = 0,
+    name = random_name(), offset = 0, warned = {},
     waiters = {}, keepers = {}, queues_open = {},
     blocked = setmetatable({}, { __mode = "k" }),
     writer = hiredis.Reader(),
   }, Engine)
   self.defaults = self.writer:words(DEFAULTS)
-  local main, why, code = calls.main(self)
+  local main, why, code = connect(self)
   if not main then return nil, why, code or "EUNAVAILABLE" end
   return self
 end

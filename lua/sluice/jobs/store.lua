@@ -5,6 +5,7 @@ local checkpoint = require("sluice.core").checkpoint
 local backoff = require "sluice.jobs.backoff"
 local options = require "sluice.jobs.options"
 local Queue = require "sluice.jobs.queue"
+local sluice = require "sluice"
 local Worker = require "sluice.jobs.worker"
 
 local Store = {}
@@ -104,19 +105,20 @@ function Store:check()
   return self.engine:check()
 end
 
+local function finish(store)
+  store.closed = true
+  return sluice.shield(store.engine.close, store.engine)
+end
+
 --- Closes the store. What was begun is finished; who waits in reserve gets
 -- nil, "closed".
 -- @return true
 -- Waits.
 function Store:close()
   checkpoint("close")
-  self.closed = true
-  return self.engine:close()
+  return finish(self)
 end
 
-function Store:__close()
-  self.closed = true
-  require("sluice").shield(self.engine.close, self.engine)
-end
+Store.__close = finish
 
 return Store

@@ -77,6 +77,7 @@ local function handle(worker, job)
     finish(job, job.ack)
     worker.done = worker.done + 1
   else
+    if err == nil then err = "nil" end
     finish(job, job.nack, { error = err, delay = pause_after(job) })
     worker.failed = worker.failed + 1
   end

@@ -7,8 +7,9 @@
 -- and the call repeated for as long as the engine is patient.
 --
 -- An engine (`self` here) has `address`, `patience`, `reply_time`, `opening`,
--- `shas`, `calls`, `name`, `warned`, `writer`; a queue has `key`, `heads`,
--- `done`, `renew`. Internal to sluice.jobs.
+-- `shas`, `calls`, `name`, `warned`, `writer`, `flight`, `closing` once its
+-- end has begun, `closed` after that; a queue has `key`, `heads`, `done`,
+-- `renew`. Internal to sluice.jobs.
 
 local connection = require "sluice.jobs.redis.connection"
 local scripts = require "sluice.jobs.redis.scripts"
@@ -45,12 +46,6 @@ function calls.main(self)
   if main and not main.lost then return main end
   return open_main(self)
 end
-
--- Errors of the server that go by: the call had no effect.
-local PASSING = {
-  LOADING = true, READONLY = true, OOM = true, MISCONF = true, BUSY = true,
-  MASTERDOWN = true, CLUSTERDOWN = true, TRYAGAIN = true, NOREPLICAS = true,
-}
 
 -- -- commands --
 
@@ -115,7 +110,8 @@ end
 
 -- Whether a reply says that the server has not got the script.
 local function is_missing(reply)
-  return reply and reply.err and reply.err:find "^NOSCRIPT"
+  return type(reply) == "table" and reply.err
+    and reply.err:find "^NOSCRIPT"
 end
 
 -- Has the server run a script that it has not got yet. Returns as send.
@@ -126,19 +122,36 @@ local function introduce(self, main, name, command)
   return main:send((command:gsub(NAME, "%1" .. reply)))
 end
 
--- What an error of the server means.
+-- Errors of the server that go by: the call had no effect.
+local PASSING = {
+  LOADING = true, READONLY = true, OOM = true, MISCONF = true, BUSY = true,
+  MASTERDOWN = true, CLUSTERDOWN = true, TRYAGAIN = true, NOREPLICAS = true,
+}
+
+-- The word that an error begins with, also one that a script met, which
+-- Redis 6 tells as an error of the script.
+local function kind_of(err)
+  return err:match "^ERR .*@user_script: ?%d+: %-?(%u%u+) "
+    or err:match "^%u+"
+end
+
+-- What an error of the server means: nil, reason, message, and whether it is
+-- of no use to try again. Beside what goes by there is what a user may not
+-- do, and what a script does not find as it left it.
 local function judge(name, err)
-  local kind = err:match "^%u+"
+  local kind = kind_of(err)
   if kind == "MISCONF" and name == "put" then
-    return nil, "disk_full", err
+    return nil, "disk_full", err, true
   elseif PASSING[kind] then
-    return nil, "unavailable", err
+    return nil, "unavailable", err, false
   end
-  error("the Redis server refuses a script: " .. err, 0)
+  local met = err:find("user_script", 1, true)
+    and not err:find("can't run this command", 1, true)
+  return nil, met and "damaged" or "unavailable", err, true
 end
 
 -- One attempt. Returns the reply; or nil, reason, message, where "unknown"
--- is what may have been done.
+-- is what may have been done, and whether it is of no use to try again.
 local function attempt(self, name, command)
   local main, message = calls.main(self)
   if not main then return nil, "unavailable", message end
@@ -148,29 +161,62 @@ local function attempt(self, name, command)
   end
   if reply == nil then
     return nil, sent and "unknown" or "unavailable", why
+  elseif reply == "AGAIN" then
+    return attempt(self, name, command) -- a batch was brought up to date
+  elseif type(reply) == "table" and reply.err then
+    return judge(name, reply.err)
+  elseif type(reply) ~= "table" or math.type(reply[1]) ~= "integer" then
+    return nil, "unknown", "the reply is not that of a script", true
   end
-  if reply.err then return judge(name, reply.err) end
   self.offset = reply[1] / 1000 - main.used
   return reply
 end
 
 -- Attempts until one comes through, for as long as the engine is patient.
+-- The last call of an engine is made while it closes, others end then.
 -- Returns the reply, and whether an earlier attempt may have been done.
-local function persist(self, name, command)
-  local reply, reason, message = attempt(self, name, command)
+local function persist(self, name, command, last)
+  local flight <close> = self.flight -- luacheck: ignore flight
+  self.flight.n = self.flight.n + 1
+  local reply, reason, message, final = attempt(self, name, command)
   if reply then return reply, false end
   local due = sluice.time() + self.patience
   local pause, doubt = FIRST_PAUSE, reason == "unknown"
-  while reason ~= "disk_full" and not self.closed and
-    sluice.time() + pause <= due do
+  while not final and (last or not self.closing)
+    and sluice.time() + pause <= due do
     sluice.sleep(pause * (0.5 + math.random() / 2))
     pause = math.min(pause * 2, LONGEST_PAUSE)
-    reply, reason, message = attempt(self, name, command)
+    reply, reason, message, final = attempt(self, name, command)
     if reply then return reply, doubt end
     doubt = doubt or reason == "unknown"
   end
-  if self.closed then reason = "closed" end
+  if self.closing then reason = "closed" end
   return nil, doubt and "unknown" or reason, message
+end
+
+-- How many calls are under way; `over`, an event, is set when none is.
+local Flight = {
+  __close = function(flight)
+    flight.n = flight.n - 1
+    if flight.n == 0 and flight.over then flight.over:set() end
+  end,
+}
+
+--- What an engine needs to count its calls: its `flight`.
+function calls.flight()
+  return setmetatable({ n = 0 }, Flight)
+end
+
+--- Waits until no call is under way.
+function calls.land(self)
+  local flight = self.flight
+  flight.over = sluice.Event()
+  if flight.n > 0 then flight.over:wait() end
+end
+
+--- As perform, while the engine closes.
+function calls.perform_last(self, name, command)
+  return sluice.shield(persist, self, name, command, true)
 end
 
 --- Has a command run a script, whatever is cancelled.
@@ -178,7 +224,7 @@ end
 -- nil, reason, message
 -- Waits.
 function calls.perform(self, name, command)
-  if self.closed then return nil, "closed" end
+  if self.closing then return nil, "closed" end
   return sluice.shield(persist, self, name, command)
 end
 

@@ -112,9 +112,9 @@ local function flush(self)
   write(self, bytes)
 end
 
-local function append_slot(self)
-  local slot, last = self.spare or {}, self.last + 1
-  self.spare = nil
+local function append_slot(self, slot)
+  local last = self.last + 1
+  if not slot then slot, self.spare = self.spare or {}, nil end
   self.last = last
   self.pending[last] = slot
   return slot
@@ -143,16 +143,16 @@ local function is_quiet(self)
   return self.last < self.first and not self.reading and not self.writing
 end
 
--- Sends the bytes of so many commands at once, since nobody waits for
--- anything. The connection may have ended meanwhile: found out before that,
--- it is certain that they were not executed.
-local function exchange_alone(self, seconds, bytes, n)
+-- Sends the bytes of a command at once, or of two, of which the first has a
+-- slot, since nobody waits for anything. The connection may have ended
+-- meanwhile: found out before that, it is certain that they were not executed.
+local function exchange_alone(self, seconds, bytes, first)
   local data, why = self.stream:read(nil, 0)
   if not is_quiet(self) then return exchange_busily(self, seconds, bytes) end
   if data or why ~= "timeout" then drop(self, why) end
   if self.lost then return nil, self.lost, false end
+  if first then append_slot(self, first) end
   local slot = append_slot(self)
-  for _ = 2, n do slot = append_slot(self) end
   write(self, bytes)
   await(self, slot, seconds)
   return result_of(self, slot)
@@ -161,7 +161,7 @@ end
 local function exchange(self, seconds, command)
   if self.lost then return nil, self.lost, false end
   if is_quiet(self) then
-    return exchange_alone(self, seconds, command, 1)
+    return exchange_alone(self, seconds, command)
   end
   return exchange_busily(self, seconds, command)
 end
@@ -189,9 +189,10 @@ end
 -- so that both replies take one turn; may be cancelled, which drops the
 -- connection. Nobody else uses it.
 -- @param seconds how long the replies may take
--- @param first its bytes; its reply does not matter
+-- @param first its bytes
 -- @param second its bytes
--- @return as send, of the second
+-- @return the reply of the second, and the error that the first met if it
+-- did; or as send
 -- Waits.
 function Connection:block(seconds, first, second)
   local guard <close> = setmetatable({}, { -- luacheck: ignore guard
@@ -200,9 +201,12 @@ function Connection:block(seconds, first, second)
     end,
   })
   if self.lost then return nil, self.lost, false end
+  local slot = {}
   local reply, why, sent =
-    exchange_alone(self, seconds, first .. second, 2)
-  return reply, why, sent
+    exchange_alone(self, seconds, first .. second, slot)
+  local met = slot.reply
+  if reply == nil or type(met) ~= "table" then return reply, why, sent end
+  return reply, met.err
 end
 
 --- Whether it can be used.

@@ -22,35 +22,40 @@ local function shortest_lease(jobs)
   return shortest
 end
 
+local function stop(self)
+  if self.timer then self.timer:cancel() end
+  self.timer = nil
+end
+
 local schedule
 
 local function renew(self)
   self.timer = nil
   local list = {}
   for _, job in pairs(self.jobs) do list[#list + 1] = job end
-  if #list == 0 or self.engine.closed then return end
+  if #list == 0 or self.engine.closing then return end
   local ok, reason, lost = self.engine:touch(self.queue, list)
   if not ok and reason == "lease_lost" then
     for _, i in ipairs(lost) do self.jobs[list[i].id] = nil end
   end
-  schedule(self)
+  schedule(self, self.jobs)
 end
 
-function schedule(self)
-  if self.timer or next(self.jobs) == nil or self.engine.closed then return end
-  self.timer = sluice.call_later(shortest_lease(self.jobs) / PART, renew, self)
+-- Sees to it that the timer is not too late for these.
+function schedule(self, jobs)
+  if next(jobs) == nil or self.engine.closing then return end
+  local wait = shortest_lease(jobs) / PART
+  local due = sluice.time() + wait
+  if self.timer and self.due <= due then return end
+  stop(self)
+  self.timer, self.due = sluice.call_later(wait, renew, self), due
 end
 
 --- Renews the leases of these until they are forgotten. Never waits.
 function Keeper:keep(queue, jobs)
   self.queue = queue
   for _, job in ipairs(jobs) do self.jobs[job.id] = job end
-  schedule(self)
-end
-
-local function stop(self)
-  if self.timer then self.timer:cancel() end
-  self.timer = nil
+  schedule(self, jobs)
 end
 
 --- Their leases are not renewed any more. Never waits.

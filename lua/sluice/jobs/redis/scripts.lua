@@ -2,8 +2,10 @@
 --
 -- The one idea: each change is one script, so one transaction, and begins by
 -- bringing the queue up to the server's time: expired leases, what is due,
--- what has outlived its ttl. All keys of a queue have its hash tag, so that
--- they lie on one node of a cluster.
+-- what has outlived its ttl. That is done in batches, since nobody else is
+-- served meanwhile: a script that finds more than one returns "AGAIN" instead
+-- of doing anything else, and is to be sent again. All keys of a queue have
+-- its hash tag, so that they lie on one node of a cluster.
 --
 -- KEYS[1] is the tag, P below. An id is sixteen digits wide: members of equal
 -- score are ordered by their bytes, which is then the order of arrival. The
@@ -36,7 +38,8 @@ local READY, DELAYED, LEASED, DEAD = P..':ready', P..':delayed',
   P..':leased', P..':dead'
 local TTL, META, WAKE, UNIQUE = P..':ttl', P..':meta', P..':wake',
   P..':unique'
-local BATCH = 500
+local BATCH, AGAIN = 1000, 'AGAIN'
+local DEFAULTS = {'0', '60000', '25'} -- maxsize, lease, max_attempts
 
 local function job(id) return P..':j:'..id end
 local function num(v, default) return tonumber(v or nil) or default end
@@ -95,33 +98,43 @@ local function failed(id, delay, why)
   end
 end
 
-local function due(key)
-  return call('ZRANGEBYSCORE', key, '-inf', now, 'LIMIT', 0, BATCH)
+-- Does something to what is due; true if there may be more.
+local function each_due(key, fn)
+  local list = call('ZRANGEBYSCORE', key, '-inf', now, 'LIMIT', 0, BATCH)
+  for _, member in ipairs(list) do fn(member) end
+  return #list == BATCH
 end
 
+local function expire(id)
+  call('ZREM', TTL, id)
+  call('ZREM', READY, id)
+  call('ZREM', DELAYED, id)
+  gone(id)
+  count('expired', 1)
+end
+
+local function come_due(id)
+  call('ZREM', DELAYED, id)
+  call('ZADD', READY, call('HGET', job(id), 'p'), id)
+  call('HSET', job(id), 's', 'ready')
+end
+
+local function let_go(u)
+  local id = call('HGET', UNIQUE, u)
+  if id and call('EXISTS', job(id)) == 0 then call('HDEL', UNIQUE, u) end
+  call('ZREM', P..':hold', u)
+end
+
+local function lapse(id)
+  call('ZREM', LEASED, id)
+  failed(id, 0, 'the lease expired')
+end
+
+-- Brings the queue up to date; true if there may be more to do.
 local function tick()
-  -- Mostly nothing is due, which the first of each tells.
-  for _, id in ipairs(due(LEASED)) do
-    call('ZREM', LEASED, id)
-    failed(id, 0, 'the lease expired')
-  end
-  for _, id in ipairs(due(TTL)) do
-    call('ZREM', TTL, id)
-    call('ZREM', READY, id)
-    call('ZREM', DELAYED, id)
-    gone(id)
-    count('expired', 1)
-  end
-  for _, id in ipairs(due(DELAYED)) do
-    call('ZREM', DELAYED, id)
-    call('ZADD', READY, call('HGET', job(id), 'p'), id)
-    call('HSET', job(id), 's', 'ready')
-  end
-  for _, u in ipairs(due(P..':hold')) do
-    local id = call('HGET', UNIQUE, u)
-    if id and call('EXISTS', job(id)) == 0 then call('HDEL', UNIQUE, u) end
-    call('ZREM', P..':hold', u)
-  end
+  local lapsed, expired = each_due(LEASED, lapse), each_due(TTL, expire)
+  local came, let = each_due(DELAYED, come_due), each_due(P..':hold', let_go)
+  return lapsed or expired or came or let
 end
 
 local function first(key)
@@ -173,14 +186,13 @@ local function define(name, body)
   scripts[name] = PRELUDE .. body
 end
 
--- ARGV: maxsize, lease, max_attempts; '' keeps what is stored.
+-- ARGV: maxsize, lease, max_attempts; '' keeps what is stored. What stays as
+-- it is is not written, which a server without memory refuses.
 define("queue", [==[
 for i, name in ipairs({'maxsize', 'lease', 'max_attempts'}) do
-  if ARGV[i] ~= '' then
-    call('HSET', META, name, ARGV[i])
-  elseif call('HEXISTS', META, name) == 0 then
-    call('HSET', META, name, ({0, 60000, 25})[i])
-  end
+  local stored = call('HGET', META, name)
+  local wanted = ARGV[i] ~= '' and ARGV[i] or stored or DEFAULTS[i]
+  if stored ~= wanted then call('HSET', META, name, wanted) end
 end
 return {now}
 ]==])
@@ -198,12 +210,13 @@ if known then
   return result
 end
 local settings = call('HMGET', META, 'maxsize', 'lease', 'max_attempts')
+for i, v in ipairs(DEFAULTS) do settings[i] = settings[i] or v end -- FLUSHALL
 local ids, fresh, named = {}, 0, {}
 local ticked = false
 for a = 5, #ARGV, 9 do
   local u, id = ARGV[a + 7], false
   if u ~= '' then
-    if not ticked then tick() end -- it may be free again
+    if not ticked and tick() then return AGAIN end -- it may be free again
     ticked = true
     id = call('HGET', UNIQUE, u) or named[u] or false
     named[u] = id or 'new'
@@ -213,7 +226,7 @@ for a = 5, #ARGV, 9 do
 end
 local most = num(settings[1])
 if most > 0 and fresh > 0 then
-  tick() -- what has outlived its ttl makes room
+  if tick() then return AGAIN end -- what has outlived its ttl makes room
   if call('ZCARD', READY) + call('ZCARD', DELAYED) + fresh > most then
     return {now, 'full'}
   end
@@ -279,7 +292,7 @@ return result
 -- is due, 1 if paused, records.
 define("reserve", CALLS .. [==[
 local known = call('HGET', CALLS, ARGV[2])
-tick()
+if tick() then return AGAIN end
 local jobs = {}
 if known then
   for id, token in string.gmatch(known, '(%d+) (%d+)') do
@@ -315,38 +328,37 @@ return {now, #jobs > 0 and 0 or next_due(), 0, jobs}
 
 -- Returns now, ms until something is due, how many jobs there are to be had.
 define("due", [==[
-tick()
+if tick() then return AGAIN end
 local paused = call('HGET', META, 'paused') == '1'
 return {now, next_due(), paused and 0 or call('ZCARD', READY)}
 ]==])
 
 -- ARGV: verb, milliseconds, error, then id and token of each. Returns now,
--- indexes of those that are not leased so, the last deadline.
+-- indexes of those that are not leased so, the last deadline. Each is taken
+-- out first, also to be put in again: what begins so is not refused when the
+-- server has no memory left.
 define("finish", [==[
-tick()
+if tick() then return AGAIN end
 local verb, ms, why = ARGV[1], num(ARGV[2], 0), ARGV[3]
 local lost, till, acks = {}, 0, 0
 for i = 4, #ARGV, 2 do
   local id = ARGV[i]
   if call('HGET', job(id), 't') ~= ARGV[i + 1] or
-    not call('ZSCORE', LEASED, id) then
+    call('ZREM', LEASED, id) == 0 then
     lost[#lost + 1] = (i - 4) / 2 + 1
   elseif verb == 'touch' then
     till = now + (ARGV[2] ~= '' and ms or num(call('HGET', job(id), 'l')))
     call('ZADD', LEASED, till, id)
+  elseif verb == 'ack' then
+    gone(id)
+    acks = acks + 1
+  elseif verb == 'release' then
+    call('HINCRBY', job(id), 'n', -1)
+    come_back(id, ms)
+  elseif verb == 'nack' then
+    failed(id, ms, why)
   else
-    call('ZREM', LEASED, id)
-    if verb == 'ack' then
-      gone(id)
-      acks = acks + 1
-    elseif verb == 'release' then
-      call('HINCRBY', job(id), 'n', -1)
-      come_back(id, ms)
-    elseif verb == 'nack' then
-      failed(id, ms, why)
-    else
-      enter_dead(id, why)
-    end
+    enter_dead(id, why)
   end
 end
 if acks > 0 then count('acks', acks) end
@@ -356,7 +368,7 @@ return {now, lost, till}
 
 -- ARGV: id. Returns now and 'ok', 'leased' or 'not_found'.
 define("cancel", [==[
-tick()
+if tick() then return AGAIN end
 local id = ARGV[1]
 if call('EXISTS', job(id)) == 0 then return {now, 'not_found'} end
 if call('ZSCORE', LEASED, id) then return {now, 'leased'} end
@@ -369,7 +381,7 @@ return {now, 'ok'}
 
 -- ARGV: how many, id or ''. Returns now and how many.
 define("kick", [==[
-tick()
+if tick() then return AGAIN end
 local ids = {ARGV[2]}
 if ARGV[2] == '' then
   ids = call('ZRANGE', DEAD, 0, math.min(num(ARGV[1]), 5000) - 1)
@@ -388,7 +400,7 @@ return {now, n}
 
 -- ARGV: state, how many. Returns now, records.
 define("peek", [==[
-tick()
+if tick() then return AGAIN end
 local got = call('ZRANGE', P..':'..ARGV[1], 0, ARGV[2] - 1, 'WITHSCORES')
 local list = {}
 for i = 1, #got, 2 do
@@ -399,25 +411,25 @@ return {now, list}
 
 -- ARGV: id. Returns now, the record if there is one.
 define("job", [==[
-tick()
+if tick() then return AGAIN end
 local id = ARGV[1]
 local state = call('HGET', job(id), 's')
 if not state then return {now} end
 return {now, record(id, state, call('ZSCORE', P..':'..state, id))}
 ]==])
 
--- ARGV: '1' or '0'. Returns now.
+-- ARGV: '1' or '0'. Returns now. Also when there is no memory: see finish.
 define("pause", [==[
-call('HSET', META, 'paused', ARGV[1])
-if ARGV[1] == '0' then settle() end
+call('HDEL', META, 'paused')
+if ARGV[1] == '1' then call('HSET', META, 'paused', '1') else settle() end
 return {now}
 ]==])
 
 -- ARGV: state. Returns now, how many of a batch, how many are left.
 define("purge", [==[
-tick()
+if tick() then return AGAIN end
 local key = P..':'..ARGV[1]
-local ids = call('ZRANGE', key, 0, 4 * BATCH - 1)
+local ids = call('ZRANGE', key, 0, 2 * BATCH - 1)
 for _, id in ipairs(ids) do
   call('ZREM', key, id)
   call('ZREM', TTL, id)
@@ -431,7 +443,7 @@ return {now, #ids, call('ZCARD', key)}
 -- Returns now, the numbers of each state, ms until something is due, whether
 -- it is paused, counters.
 define("stats", [==[
-tick()
+if tick() then return AGAIN end
 local v = call('HMGET', META, 'puts', 'acks', 'retries', 'expired',
   'cancelled', 'paused')
 return {now, call('ZCARD', READY), call('ZCARD', DELAYED),

@@ -17,7 +17,9 @@ local function fields_of(info)
   return fields
 end
 
-local function warn_once(warned, message)
+--- Warns of something once.
+-- @param warned a table of the warnings that were given
+function server.warn_once(warned, message)
   if warned[message] then return end
   warned[message] = true
   warn("sluice.jobs: ", message)
@@ -31,9 +33,11 @@ end
 function server.check(connection, warned)
   local info, message = connection:call "INFO"
   if info == nil then return message end
-  if type(info) ~= "string" then
+  if type(info) == "table" and info.err then
     -- It may not be ours to ask; what is not known is not refused.
     return info.err:find "^NOAUTH" and info.err or nil
+  elseif type(info) ~= "string" or not info:find "_version:" then
+    return "this is not a Redis server"
   end
   local fields = fields_of(info)
   if fields.loading == "1" then
@@ -45,7 +49,7 @@ function server.check(connection, warned)
     return ("the server may throw jobs out: its maxmemory-policy is %s, "
       .. "not noeviction"):format(fields.maxmemory_policy)
   elseif fields.aof_enabled == "0" then
-    warn_once(warned, "the Redis server keeps no append-only file: "
+    server.warn_once(warned, "the Redis server keeps no append-only file: "
       .. "a crash loses jobs (appendonly yes)")
   end
   return nil
