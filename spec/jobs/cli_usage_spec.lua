@@ -67,6 +67,16 @@ describe("sluice jobs", function()
     fails(1, "cannot open redis://***@127.0.0.1:1/: ", url)
   end)
 
+  it("ends quietly when nobody reads on", function()
+    local gone = os.tmpname()
+    local result = process.command { "sh", "-c", [[
+      rm "$1"
+      { until [ -e "$1" ]; do :; done
+        "$0" bin/sluice jobs --help; echo $? >&2; } | { exec <&-; : >"$1"; }
+      rm "$1"]], LUA, gone }
+    assert.equal("0\n", result.stderr)
+  end)
+
   if io.open "/dev/full" then -- Linux, and some others
     it("ends with 1 when its words cannot be written", function()
       local result = process.command { "sh", "-c",
