@@ -99,6 +99,15 @@ describe("a mistake", function()
       .. "'unique')", function() queue:put("a", { unique_for = 1 }) end)
   end)
 
+  case("in the number of tasks is raised by worker", function(_, store)
+    errors.raises("bad argument #3 to 'worker' (option 'concurrency': more "
+      .. "than 1000000)",
+      function() store:worker("mail", print, { concurrency = 1e9 }) end)
+    errors.raises("bad argument #3 to 'worker' (option 'prefetch': more than "
+      .. "1000000)",
+      function() store:worker("mail", print, { prefetch = math.huge }) end)
+  end)
+
   case("in the length of a list is raised by put_many", function(queue)
     queue.engine = { most_put = 2 } -- as that of Redis, which has a limit
     errors.raises("bad argument #1 to 'put_many' (3 jobs, at most 2 are "

@@ -13,9 +13,21 @@ local Worker = {}
 Worker.__index = Worker
 Worker.__name = "sluice.jobs.Worker"
 
+local MOST = 1000000 -- tasks, and jobs ahead: what memory there may be for
+
+local function bounded(check)
+  return function(value)
+    local wrong = check(value)
+    if not wrong and value > MOST then
+      wrong = ("more than %d"):format(MOST)
+    end
+    return wrong
+  end
+end
+
 Worker.OPTIONS = {
-  concurrency = options.positive_count,
-  prefetch = options.count,
+  concurrency = bounded(options.positive_count),
+  prefetch = bounded(options.count),
   heartbeat = options.boolean,
 }
 
