@@ -454,7 +454,8 @@ describe("sluice.pcall", function()
     local object = {}
     assert.same({ false, object, n = 2 },
       table.pack(sluice.pcall(error, object)))
-    assert.same({ false, nil, n = 2 }, table.pack(sluice.pcall(error)))
+    assert.same({ false, errors.NIL, n = 2 },
+      table.pack(sluice.pcall(error)))
   end)
 
   it("lets the task's own cancellation through", function()

@@ -41,7 +41,7 @@ describe("Future:await", function()
   it("raises an error of nil", function()
     local future = sluice.Future()
     future:set_error(nil)
-    assert.same({ false, nil, n = 2 },
+    assert.same({ false, errors.NIL, n = 2 },
       table.pack(pcall(future.await, future)))
   end)
 

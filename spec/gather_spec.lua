@@ -93,7 +93,7 @@ describe("the first error in a gather", function()
   it("is raised when it is nil", function()
     local packed = table.pack(pcall(sluice.gather,
       { failing(1, nil), after(9, "x") }))
-    assert.same({ false, nil, n = 2 }, packed)
+    assert.same({ false, errors.NIL, n = 2 }, packed)
     assert.equal(1, sluice.time())
   end)
 

@@ -151,7 +151,7 @@ describe("the error of a child", function()
       group:create_task(fail_after, 1, nil)
       sluice.sleep(9)
     end))
-    assert.same({ false, nil, n = 2 }, packed)
+    assert.same({ false, errors.NIL, n = 2 }, packed)
   end)
 
   it("cancels the body", function()

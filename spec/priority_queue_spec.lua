@@ -259,7 +259,7 @@ describe("PriorityQueue", function()
         assert.equal(value, errors.of(queue.put, queue, "bad", bad))
       end
       local bad = comparing(function() error() end)
-      assert.is_nil(errors.of(queue.put, queue, "bad", bad))
+      assert.equal(errors.NIL, errors.of(queue.put, queue, "bad", bad))
       assert.equal(1, #queue)
     end)
 

@@ -56,7 +56,7 @@ describe("an error that nobody awaits", function()
       sluice.sleep(5)
     end)
     assert.equal(2, #list)
-    assert.is_nil(list[1].err)
+    assert.equal(errors.NIL, list[1].err)
     assert.equal(false, list[2].err)
   end)
 
@@ -213,7 +213,7 @@ describe("the report on stderr", function()
       end)]]
     assert.equal(0, result.status)
     assert.truthy(result.stderr:find("table: ", 1, true))
-    assert.truthy(result.stderr:find("nil", 1, true))
+    assert.truthy(result.stderr:find(tostring(errors.NIL), 1, true))
     assert.truthy(result.stderr:find("described", 1, true))
   end)
 

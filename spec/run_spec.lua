@@ -55,7 +55,7 @@ describe("sluice.run", function()
   it("raises an error of nil", function()
     local ok, err = pcall(sluice.run, function() error(nil) end)
     assert.is_false(ok)
-    assert.is_nil(err)
+    assert.equal(errors.NIL, err)
   end)
 
   it("raises main's error when main was waiting before it", function()

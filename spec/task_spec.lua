@@ -150,7 +150,7 @@ describe("Task:await", function()
   it("raises an error of nil", function()
     local task = failing(nil)
     local packed = table.pack(pcall(task.await, task))
-    assert.same({ false, nil, n = 2 }, packed)
+    assert.same({ false, errors.NIL, n = 2 }, packed)
   end)
 
   it("raises the cancellation of a task that was cancelled", function()
@@ -222,7 +222,8 @@ describe("Task:pawait", function()
     local object = {}
     local task = failing(object)
     assert.same({ false, object, n = 2 }, table.pack(task:pawait()))
-    assert.same({ false, nil, n = 2 }, table.pack(failing(nil):pawait()))
+    assert.same({ false, errors.NIL, n = 2 },
+      table.pack(failing(nil):pawait()))
   end)
 
   it("returns false and the cancellation of a cancelled task", function()

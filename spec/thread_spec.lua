@@ -339,7 +339,7 @@ describe("an error in a thread", function()
     assert.same({ code = 7 }, errors.of(call, function()
       error({ code = 7 })
     end))
-    assert.is_nil(errors.of(call, function() error() end))
+    assert.equal(errors.NIL, errors.of(call, function() error() end))
     assert.is_false(errors.of(call, function() error(false) end))
   end)
 

@@ -7,6 +7,9 @@ local assert = require "luassert"
 
 local errors = {}
 
+--- What an error of nil arrives as: nil; from Lua 5.5 on, a text.
+errors.NIL = select(2, pcall(error, nil))
+
 --- The error that fn(...) raises; fails if it raises none.
 function errors.of(fn, ...)
   local ok, err = pcall(fn, ...)
