@@ -111,6 +111,9 @@ describe("a mistake", function()
     local job = news:reserve(0)
     errors.raises("bad argument #1 to 'ack_many' (item 1 is not a job of this "
       .. "queue)", function() queue:ack_many { job } end)
+    errors.raises("bad argument #1 to 'ack_many' (item 2 is not a job of this "
+      .. "queue)", function() news:ack_many { job, nil, job } end)
+    assert.equal(1, news:stats().leased)
   end)
 
   case("in an id is raised by cancel and job", function(queue)

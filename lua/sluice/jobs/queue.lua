@@ -160,7 +160,8 @@ end
 
 local function check_jobs(jobs, queue, name)
   options.check_type(jobs, "table", 1, name)
-  for i, job in ipairs(jobs) do
+  for i = 1, #jobs do
+    local job = jobs[i]
     if getmetatable(job) ~= Job or job.queue ~= queue then
       options.bad(1, name, ("item %d is not a job of this queue"):format(i))
     end
