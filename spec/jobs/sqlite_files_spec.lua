@@ -40,6 +40,12 @@ describe("sqlite: opens", function()
     fails("EINVAL", "no path", "sqlite::memory:")
   end)
 
+  case("no URI of SQLite, but a path that looks like one", function(path)
+    fails("ENOENT", "unable to open", "sqlite:file:" .. path .. "?nolock=1")
+    fails("ENOENT", "unable to open", "sqlite:file:" .. path)
+    assert.is_nil(io.open(path))
+  end)
+
   case("nothing in a directory that is not there", function()
     fails("ENOENT", "unable to open", "sqlite:/no/such/directory/orders.db")
   end)
@@ -199,6 +205,19 @@ describe("a damaged file", function()
     local queue = again:queue "mail"
     assert.same({ nil, "timeout" }, { queue:reserve(0) })
     assert.equal("the body is damaged", queue:peek("dead")[1].error)
+  end)
+
+  case("is told of by the call that meets it", function(path)
+    local store = assert(jobs.open("sqlite:" .. path))
+    store:queue("mail"):put "a"
+    store:close()
+    sql(path, "UPDATE queue SET last_id=1000000000")
+    local again <close> = assert(jobs.open("sqlite:" .. path))
+    local queue = again:queue "mail"
+    assert.equal("damaged", select(2, queue:put "a"))
+    sql(path, "DROP TABLE unique_key")
+    assert.equal("damaged", select(2, queue:put("a", { unique = "k" })))
+    assert.is_true(queue:reserve(0):ack())
   end)
 
   case("has counters that check compares", function(path)

@@ -8,9 +8,12 @@ local core = require "sluice.core.store"
 
 local sqlite = {}
 
--- The path of a URL; `sqlite:///abs` is written, too.
+-- The path of a URL; `sqlite:///abs` is written, too. What SQLite would take
+-- for a URI of its own, whose options can switch off its locks, is a path.
 local function path_of(rest)
-  return (rest:gsub("^//(/)", "%1"))
+  local path = rest:gsub("^//(/)", "%1")
+  if path:find "^file:" then return "./" .. path end
+  return path
 end
 
 --- Opens a store in a file, which is made if it is not there.
