@@ -56,6 +56,11 @@ describe("a mistake", function()
       .. "10 are allowed)", function() queue:put(("x"):rep(11)) end)
   end)
 
+  case("in a body is what is larger than engines can store", function()
+    local store <close> = jobs.open("memory:", { max_body = math.huge })
+    assert.equal(500000000, store.max_body)
+  end)
+
   case("in an option is raised by put", function(queue)
     errors.raises("bad argument #2 to 'put' (unknown option 'prio')",
       function() queue:put("a", { prio = 1 }) end)

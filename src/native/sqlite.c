@@ -223,6 +223,8 @@ static enum sl_op_status status_of(const struct sl_op *op, int error,
   int code = error & 0xff;
   if (code == SQLITE_CORRUPT || code == SQLITE_NOTADB) return SL_OP_DAMAGED;
   if (doubt) return SL_OP_UNKNOWN;
+  /* A table is missing, a row is none that was written here. */
+  if (code == SQLITE_ERROR || code == SQLITE_CONSTRAINT) return SL_OP_DAMAGED;
   if (code == SQLITE_NOMEM) return SL_OP_NO_MEMORY;
   if (code == SQLITE_FULL && op->verb == SL_OP_PUT) return SL_OP_DISK_FULL;
   return SL_OP_UNAVAILABLE;
