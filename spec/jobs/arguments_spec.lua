@@ -48,6 +48,13 @@ describe("a mistake", function()
     assert.equal(0, queue:stats().puts)
   end)
 
+  case("is raised in a script whose path is like ours", function(queue)
+    local script = assert(load("local q = ... return function() q:put() end",
+      "@sluice/jobs/mail.lua"))
+    errors.raises("bad argument #1 to 'put' (string or table expected, got "
+      .. "nil)", script(queue))
+  end)
+
   case("in a body's size is raised by put", function()
     local store <close> = jobs.open("memory:", { max_body = 10 })
     local queue = store:queue "mail"
