@@ -67,7 +67,8 @@ local function handle(worker, job)
     finish(job, job.ack)
     worker.done = worker.done + 1
   else
-    finish(job, job.nack, { error = err })
+    -- error() has a reason, too: not that of the failure before.
+    finish(job, job.nack, { error = err == nil and "nil" or err })
     worker.failed = worker.failed + 1
   end
   job.ended = true -- or its lease was lost, or the store closed
