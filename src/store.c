@@ -90,7 +90,9 @@ static void leave_flight(struct sl_store *store, size_t size) {
   store->size_in_flight -= size;
   if (!sl_list_empty(&store->crowd)) admit(store);
   if (store->in_flight > 0) return;
-  if (store->thread != NULL) sl_store_thread_hold(store->thread, false);
+  /* Who closes waits for the thread, also when no call is left. */
+  if (store->thread != NULL && !store->closing)
+    sl_store_thread_hold(store->thread, false);
   sl_store_free(store);
 }
 

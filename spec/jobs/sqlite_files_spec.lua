@@ -274,6 +274,24 @@ describe("a full disk", function()
   end)
 end)
 
+describe("a store that is closed while tasks are in its calls", function()
+  -- With no timer, which would keep the loop going.
+  case("ends those, and is no deadlock", function(path)
+    local store = assert(jobs.open("sqlite:" .. path))
+    local queue, done = store:queue "mail", 0
+    for _ = 1, 3000 do
+      sluice.create_task(function()
+        if queue:put "a" then done = done + 1 end
+      end)
+    end
+    queue:stats() -- so that the first of them are finished
+    assert.is_true(store:close())
+    sluice.sleep(0)
+    local again <close> = assert(jobs.open("sqlite:" .. path))
+    assert.equal(done, again:queue("mail"):stats().puts)
+  end)
+end)
+
 describe("a store that nobody closes", function()
   case("is closed when it is collected", function(path)
     local before = core.testing.handles()
