@@ -220,6 +220,18 @@ describe("a damaged file", function()
     assert.is_true(queue:reserve(0):ack())
   end)
 
+  case("may have numbers that cannot be", function(path)
+    local store = assert(jobs.open("sqlite:" .. path))
+    store:queue("mail"):put "a"
+    store:close()
+    for _, number in ipairs { -5, 1 << 40, math.maxinteger } do
+      sql(path, "UPDATE queue SET id=" .. number)
+      local again <close> = assert(jobs.open("sqlite:" .. path))
+      assert.equal("damaged", select(2, again:queue "mail"))
+      assert.equal("damaged", select(2, again:check()))
+    end
+  end)
+
   case("has counters that check compares", function(path)
     jobs.open("sqlite:" .. path):close()
     local store = assert(jobs.open("sqlite:" .. path))

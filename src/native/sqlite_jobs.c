@@ -9,7 +9,8 @@
 
 enum {
   MAX_ROWS = 10000, /* put right in one go; the rest in the next batch */
-  MAX_KEY = 1024
+  MAX_KEY = 1024,
+  MAX_QUEUES = 1 << 20 /* a number beyond that is damaged */
 };
 
 static const struct sl_text no_text = {NULL, 0};
@@ -64,6 +65,10 @@ struct sl_lite_queue *sl_lite_queue(struct sl_engine *engine,
                                     int64_t number) {
   sqlite3_stmt *load;
   struct sl_lite_queue *queue;
+  if (number < 1 || number > MAX_QUEUES) {
+    sl_lite_note(&engine->db, SQLITE_CORRUPT);
+    return NULL;
+  }
   if (!grow(engine, number)) {
     sl_lite_note(&engine->db, SQLITE_NOMEM);
     return NULL;
