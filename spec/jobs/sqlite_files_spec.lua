@@ -67,6 +67,22 @@ describe("sqlite: opens", function()
     assert.is_nil(io.open(path .. "-lock"))
   end)
 
+  case("as many files as a process may have", function(path)
+    local result = process.lua(([[
+      local jobs, stores = require "sluice.jobs", {}
+      sluice.run(function()
+        for i = 1, 40 do
+          local message, code
+          stores[i], message, code = jobs.open(%q)
+          if message then assert(code == "EMFILE", message .. code) end
+        end
+        print(#stores > 0, #stores < 40, stores[1]:queue("a"):put "a" ~= nil)
+      end)
+    ]]):format("sqlite:" .. path), "sh -c 'ulimit -n 32; exec \"$0\" \"$@\"'")
+    assert.equal("", result.stderr)
+    assert.equal("true\ttrue\ttrue\n", result.stdout)
+  end)
+
   case("no database of somebody else's", function(path)
     sql(path, "CREATE TABLE orders(id)")
     local before = read(path)

@@ -189,6 +189,13 @@ void sl_lite_db_fail(struct sl_lite_db *db, struct sl_engine_error *error) {
   const char *text = db->db != NULL && db->error == 0
                          ? sqlite3_errmsg(db->db)
                          : sqlite3_errstr(code);
+  int number = (code & 0xff) == SQLITE_CANTOPEN && db->db != NULL
+                   ? sqlite3_system_errno(db->db)
+                   : 0;
+  if (number != 0) {
+    sl_lite_fail_errno(error, text, number);
+    return;
+  }
   snprintf(error->code, sizeof error->code, "%s", code_name(code));
   snprintf(error->message, sizeof error->message, "%s", text);
 }
