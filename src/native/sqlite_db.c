@@ -65,6 +65,10 @@ static const char schema[] =
     "CREATE TABLE owner(id INTEGER PRIMARY KEY, pid INTEGER NOT NULL)STRICT;"
     "INSERT INTO root VALUES(0,0,'',0);";
 
+/* Left alone, SQLite takes "state>0" for the narrower of the two and goes
+   through all that have time in them. */
+#define IN_STATE(state) "unlikely(state=" #state ") AND state>0"
+
 #define COLUMNS                                                       \
   "id,state,priority,due,token,attempts,max_attempts,created,lease,ttl," \
   "format,extra,crc,key,error,body"
@@ -95,9 +99,9 @@ static const char *const texts[SL_NSTATEMENTS] = {
         " WHERE id=?1",
     [SL_QUEUE_NAMES] = "SELECT name FROM queue",
     [SL_NEXT_DUE] =
-        "SELECT(SELECT due FROM job WHERE queue=?1 AND state=1"
-        " AND state>0 ORDER BY due LIMIT 1),(SELECT due FROM job"
-        " WHERE queue=?1 AND state=2 AND state>0 ORDER BY due LIMIT 1),"
+        "SELECT(SELECT due FROM job WHERE queue=?1 AND " IN_STATE(1)
+        " ORDER BY due LIMIT 1),(SELECT due FROM job"
+        " WHERE queue=?1 AND " IN_STATE(2) " ORDER BY due LIMIT 1),"
         "(SELECT ttl FROM job WHERE queue=?1 AND ttl IS NOT NULL AND state<2"
         " ORDER BY ttl LIMIT 1)",
     [SL_PUT] =
@@ -135,23 +139,23 @@ static const char *const texts[SL_NSTATEMENTS] = {
     [SL_PEEK_READY] = "SELECT " COLUMNS " FROM job WHERE queue=?1 AND state=0"
                       " ORDER BY priority,id LIMIT ?2",
     [SL_PEEK_DELAYED] = "SELECT " COLUMNS " FROM job WHERE queue=?1"
-                        " AND state=1 AND state>0 ORDER BY due,id LIMIT ?2",
+                        " AND " IN_STATE(1) " ORDER BY due,id LIMIT ?2",
     [SL_PEEK_LEASED] = "SELECT " COLUMNS " FROM job WHERE queue=?1"
-                       " AND state=2 AND state>0 ORDER BY due,id LIMIT ?2",
+                       " AND " IN_STATE(2) " ORDER BY due,id LIMIT ?2",
     [SL_PEEK_DEAD] = "SELECT " COLUMNS " FROM job WHERE queue=?1"
-                     " AND state=3 AND state>0 ORDER BY due,id LIMIT ?2",
+                     " AND " IN_STATE(3) " ORDER BY due,id LIMIT ?2",
     [SL_FIRST_DEAD] = "SELECT id,ttl,extra,key FROM job WHERE queue=?1"
-                      " AND state=3 AND state>0 ORDER BY due,id LIMIT 1",
+                      " AND " IN_STATE(3) " ORDER BY due,id LIMIT 1",
     [SL_FIRST_EXPIRED] =
         "SELECT id,attempts,max_attempts,ttl,extra,key FROM job"
-        " WHERE queue=?1 AND state=2 AND state>0 AND due<=?2"
+        " WHERE queue=?1 AND " IN_STATE(2) " AND due<=?2"
         " ORDER BY due LIMIT 1",
     [SL_FIRST_MORTAL] =
         "SELECT id,state,extra,key FROM job WHERE queue=?1"
         " AND ttl IS NOT NULL AND state<2 AND ttl<=?2 ORDER BY ttl LIMIT 1",
     [SL_PROMOTE] =
         "UPDATE job SET state=0,due=0 WHERE id IN(SELECT id FROM job"
-        " WHERE queue=?1 AND state=1 AND state>0 AND due<=?2"
+        " WHERE queue=?1 AND " IN_STATE(1) " AND due<=?2"
         " ORDER BY due LIMIT ?3)",
     [SL_OWNER_ADD] = "INSERT INTO owner VALUES(?1,?2)",
     [SL_OWNER_DROP] = "DELETE FROM owner WHERE id=?1",
