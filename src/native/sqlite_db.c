@@ -117,9 +117,8 @@ static const char *const texts[SL_NSTATEMENTS] = {
                     " AND until<=?3",
     [SL_KEY_LEAVE] = "UPDATE unique_key SET gone=1"
                      " WHERE queue=?1 AND key=?2",
-    [SL_KEY_SWEEP] =
-        "DELETE FROM unique_key WHERE(queue,key)IN(SELECT queue,key FROM"
-        " unique_key WHERE gone=1 AND until<=?1 ORDER BY until LIMIT 100)",
+    [SL_FIRST_KEY] = "SELECT queue,key FROM unique_key"
+                     " WHERE gone=1 AND until<=?1 ORDER BY until LIMIT 1",
     [SL_RESERVE] =
         "UPDATE job SET state=2,due=?1+lease,token=token+1,"
         "attempts=attempts+1,owner=?2 WHERE id IN(SELECT id FROM job WHERE"
