@@ -395,10 +395,12 @@ static int open_ties(struct sl_store_thread *thread,
   return 0;
 }
 
-/* A thread that is not started, or NULL. */
+/* A thread that is not started, or NULL: an error of libuv. */
 static struct sl_store_thread *new_thread(
-    struct sl_store *store, const struct sl_engine_config *config) {
+    struct sl_store *store, const struct sl_engine_config *config,
+    int *error) {
   struct sl_store_thread *thread = calloc(1, sizeof *thread);
+  *error = UV_ENOMEM;
   if (thread == NULL) return NULL;
   thread->store = store;
   thread->class = store->engine_class;
@@ -411,7 +413,8 @@ static struct sl_store_thread *new_thread(
   sl_link_init(&thread->done);
   if (thread->config.path != NULL && uv_mutex_init(&thread->mutex) == 0) {
     if (uv_cond_init(&thread->has_ended) == 0) {
-      if (open_wake(thread) == 0) return thread;
+      *error = open_wake(thread);
+      if (*error == 0) return thread;
       uv_cond_destroy(&thread->has_ended);
     }
     uv_mutex_destroy(&thread->mutex);
@@ -423,9 +426,9 @@ static struct sl_store_thread *new_thread(
 
 int sl_store_thread_start(struct sl_store *store, struct sl_memory memory,
                           const struct sl_engine_config *config) {
-  struct sl_store_thread *thread = new_thread(store, config);
   int error;
-  if (thread == NULL) return UV_ENOMEM;
+  struct sl_store_thread *thread = new_thread(store, config, &error);
+  if (thread == NULL) return error;
   error = open_ties(thread, memory);
   if (error == 0) {
     thread->refs = 2;

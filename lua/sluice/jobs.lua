@@ -26,12 +26,16 @@ local OPEN_OPTIONS = {
   max_body = options.count,
 }
 
+--- What each engine can store: SQLite has 10^9 bytes in a row, Redis 2^29 in
+-- a string.
+local MOST_BODY = 500 * 1000 * 1000
+
 local DEFAULTS = { max_body = 16 * 1024 * 1024, durable = true }
 
 --- Opens a store of jobs.
 -- @param url `memory:`, `sqlite:PATH`, `redis://HOST:PORT/DB` or `unix:PATH`
--- @param[opt] opts `max_body`: bytes that a body may have (16 MiB);
--- `durable`: whether a commit survives a power cut (true)
+-- @param[opt] opts `max_body`: bytes that a body may have (16 MiB; 500 MB at
+-- most); `durable`: whether a commit survives a power cut (true)
 -- @return a store; or nil, message, code
 -- Waits.
 function jobs.open(url, opts)
@@ -47,6 +51,7 @@ function jobs.open(url, opts)
   for key, value in pairs(DEFAULTS) do
     if opts[key] == nil then opts[key] = value end
   end
+  opts.max_body = math.min(opts.max_body, MOST_BODY)
   local engine, message, code = require(name).open(rest, opts, url)
   if not engine then return nil, message, code end
   return Store.new(engine, url, opts)

@@ -86,6 +86,18 @@ engines.describe("a queue, from outside,", function(it)
     assert.same({ nil, "timeout" }, { queue:reserve(0) })
   end)
 
+  -- Far beyond the limit of a test, if each had to be looked for in all.
+  it("may have any number that die and are kicked together", function(store)
+    local queue = store:queue("mail", { lease = 0.3, max_attempts = 1 })
+    local bodies, n = {}, 0
+    for i = 1, 10000 do bodies[i] = "a" end
+    for _ = 1, 2 do queue:put_many(bodies) end
+    while n < 20000 do n = n + #queue:reserve_many(20000, 5) end
+    while queue:stats().dead < 20000 do sluice.sleep(0.05) end
+    assert.equal(20000, queue:kick(20000))
+    assert.equal(20000, queue:stats().ready)
+  end)
+
   it("is emptied of a state by purge", function(store)
     local queue = one_of_each(store)
     for i = 1, 20 do queue:put(tostring(i)) end

@@ -73,12 +73,24 @@ describe("a mistake", function()
     assert.equal(0, queue:stats().puts)
   end)
 
+  case("is raised in a script whose path is like ours", function(queue)
+    local script = assert(load("local q = ... return function() q:put() end",
+      "@sluice/jobs/mail.lua"))
+    errors.raises("bad argument #1 to 'put' (string or table expected, got "
+      .. "nil)", script(queue))
+  end)
+
   case("in a body's size is raised by put", function()
     local store <close> = jobs.open("memory:", { max_body = 10 })
     local queue = store:queue "mail"
     assert.is_number(queue:put(("x"):rep(10)))
     errors.raises("bad argument #1 to 'put' (the body has 11 bytes, at most "
       .. "10 are allowed)", function() queue:put(("x"):rep(11)) end)
+  end)
+
+  case("in a body is what is larger than engines can store", function()
+    local store <close> = jobs.open("memory:", { max_body = math.huge })
+    assert.equal(500000000, store.max_body)
   end)
 
   case("in an option is raised by put", function(queue)
@@ -162,6 +174,7 @@ describe("a mistake", function()
     local job = news:reserve(0)
     errors.raises("bad argument #1 to 'ack_many' (item 1 is not a job of this "
       .. "queue)", function() queue:ack_many { job } end)
+    assert.equal(1, news:stats().leased)
   end)
 
   case("in an id is raised by cancel and job", function(queue)

@@ -154,6 +154,14 @@ engines.describe("a lease", function(it)
     assert.is_nil(queue:peek("dead")[1].error)
   end)
 
+  it("waits for nothing with no base, however often it fails", function(store)
+    local queue = store:queue("mail", { max_attempts = math.huge,
+      backoff = { base = 0 } })
+    queue:put "a"
+    for _ = 1, 1100 do assert.is_true(queue:reserve(0):nack()) end
+    assert.equal(1, queue:stats().ready)
+  end)
+
   it("asks a function for the backoff", function(store)
     local seen = {}
     local queue = store:queue("mail", { backoff = function(attempts)

@@ -51,6 +51,17 @@ engines.describe("reserve", function(it)
     assert.equal("integer", math.type(job.token))
   end)
 
+  it("gives all that are there to who asks for any number", function(store)
+    local queue, most = store:queue "mail", math.maxinteger
+    queue:put_many { "a", "b", "c" }
+    local got = sluice.gather {
+      function() return bodies(queue:reserve_many(most, 0)) end,
+      function() return queue:reserve_many(most, 0) end,
+      function() return queue:reserve(0) end,
+    }
+    assert.same({ "a b c" }, got)
+  end)
+
   it("returns at once with a timeout of 0", function(store)
     local queue = store:queue "mail"
     assert.same({ nil, "timeout" }, { queue:reserve(0) })

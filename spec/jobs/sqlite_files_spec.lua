@@ -40,6 +40,12 @@ describe("sqlite: opens", function()
     fails("EINVAL", "no path", "sqlite::memory:")
   end)
 
+  case("no URI of SQLite, but a path that looks like one", function(path)
+    fails("ENOENT", "unable to open", "sqlite:file:" .. path .. "?nolock=1")
+    fails("ENOENT", "unable to open", "sqlite:file:" .. path)
+    assert.is_nil(io.open(path))
+  end)
+
   case("nothing in a directory that is not there", function()
     fails("ENOENT", "unable to open", "sqlite:/no/such/directory/orders.db")
   end)
@@ -59,6 +65,22 @@ describe("sqlite: opens", function()
     os.execute("mkfifo " .. path)
     fails("EFTYPE", "not a regular file", "sqlite:" .. path)
     assert.is_nil(io.open(path .. "-lock"))
+  end)
+
+  case("as many files as a process may have", function(path)
+    local result = process.lua(([[
+      local jobs, stores = require "sluice.jobs", {}
+      sluice.run(function()
+        for i = 1, 40 do
+          local message, code
+          stores[i], message, code = jobs.open(%q)
+          if message then assert(code == "EMFILE", message .. code) end
+        end
+        print(#stores > 0, #stores < 40, stores[1]:queue("a"):put "a" ~= nil)
+      end)
+    ]]):format("sqlite:" .. path), "sh -c 'ulimit -n 32; exec \"$0\" \"$@\"'")
+    assert.equal("", result.stderr)
+    assert.equal("true\ttrue\ttrue\n", result.stdout)
   end)
 
   case("no database of somebody else's", function(path)
@@ -204,6 +226,31 @@ describe("a damaged file", function()
     local queue = again:queue "mail"
     assert.same({ nil, "timeout" }, { queue:reserve(0) })
     assert.equal("the body is damaged", queue:peek("dead")[1].error)
+  end)
+
+  case("is told of by the call that meets it", function(path)
+    local store = assert(jobs.open("sqlite:" .. path))
+    store:queue("mail"):put "a"
+    store:close()
+    sql(path, "UPDATE queue SET last_id=1000000000")
+    local again <close> = assert(jobs.open("sqlite:" .. path))
+    local queue = again:queue "mail"
+    assert.equal("damaged", select(2, queue:put "a"))
+    sql(path, "DROP TABLE unique_key")
+    assert.equal("damaged", select(2, queue:put("a", { unique = "k" })))
+    assert.is_true(queue:reserve(0):ack())
+  end)
+
+  case("may have numbers that cannot be", function(path)
+    local store = assert(jobs.open("sqlite:" .. path))
+    store:queue("mail"):put "a"
+    store:close()
+    for _, number in ipairs { -5, 1 << 40, math.maxinteger } do
+      sql(path, "UPDATE queue SET id=" .. number)
+      local again <close> = assert(jobs.open("sqlite:" .. path))
+      assert.equal("damaged", select(2, again:queue "mail"))
+      assert.equal("damaged", select(2, again:check()))
+    end
   end)
 
   case("has counters that check compares", function(path)

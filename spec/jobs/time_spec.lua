@@ -28,6 +28,19 @@ engines.describe("a delay", function(it)
     assert.equal("b", task:await().body)
   end)
 
+  it("may be as long as numbers are", function(store)
+    local queue = store:queue "mail"
+    for _, long in ipairs { 1e15, math.maxinteger, 1e300, math.huge } do
+      queue:put("a", { delay = long, ttl = long, lease = long })
+      queue:put("b", { ttl = long, lease = long })
+      local job = queue:reserve(0)
+      assert.is_true(job:touch(long))
+      assert.is_true(job:nack { delay = long })
+    end
+    local stats = queue:stats()
+    assert.same({ 8, 0, 0 }, { stats.delayed, stats.ready, stats.expired })
+  end)
+
   it("does not cost a job its place", function(store)
     local queue = store:queue "mail"
     queue:put("a", { delay = 0.02 })

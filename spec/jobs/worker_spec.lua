@@ -42,6 +42,19 @@ engines.describe("a worker", function(it)
     assert.same({ "no idea" }, told)
   end)
 
+  it("keeps an error that is nil or false as what it is", function(store)
+    local queue = store:queue("mail", { max_attempts = 1 })
+    queue:put_many { "a", "b" }
+    local worker = store:worker("mail", function(job)
+      if job.body == "a" then error(nil) end
+      error(false)
+    end)
+    assert.is_true(queue:drain(5))
+    worker:stop()
+    local dead = queue:peek "dead"
+    assert.same({ "nil", "false" }, { dead[1].error, dead[2].error })
+  end)
+
   it("runs as many at once as it is told", function(store)
     local queue, running, most = store:queue "mail", 0, 0
     for i = 1, 12 do queue:put(tostring(i)) end

@@ -6,7 +6,7 @@
 **   run     BEGIN IMMEDIATE, each operation in its order, COMMIT; if anything
 **           fails, all is rolled back and each operation is done again in a
 **           transaction of its own, so that none fails for another's sake
-**   leave   gives the lock back, tells other processes
+**   leave   tells other processes, gives the lock back
 **
 ** A full disk fails even a delete. Then the ballast is given up and the log
 ** is carried over into the file, so that its space is used again: puts are
@@ -31,6 +31,7 @@ enum {
 };
 
 static const int64_t SECOND = INT64_C(1000000000);
+static const int64_t LOOK_NS = INT64_C(100000000); /* without a watch */
 
 #if defined(__GNUC__)
 __attribute__((visibility("default")))
@@ -223,6 +224,8 @@ static enum sl_op_status status_of(const struct sl_op *op, int error,
   int code = error & 0xff;
   if (code == SQLITE_CORRUPT || code == SQLITE_NOTADB) return SL_OP_DAMAGED;
   if (doubt) return SL_OP_UNKNOWN;
+  /* A table is missing, a row is none that was written here. */
+  if (code == SQLITE_ERROR || code == SQLITE_CONSTRAINT) return SL_OP_DAMAGED;
   if (code == SQLITE_NOMEM) return SL_OP_NO_MEMORY;
   if (code == SQLITE_FULL && op->verb == SL_OP_PUT) return SL_OP_DISK_FULL;
   return SL_OP_UNAVAILABLE;
@@ -353,26 +356,36 @@ static void run(struct sl_engine *engine, struct sl_link *ops,
       engine->db.wal_frames > 0 ? now_ns + SECOND : INT64_MAX;
 }
 
+/* Notices go by the order of the lock: one that came later than it would be
+   written over that of who had the lock next, whom then nobody hears. */
 static void leave(struct sl_engine *engine) {
   if (!engine->locked) return;
+  if (engine->tell && engine->others > 0) sl_lite_notify(&engine->files);
   engine->locked = false;
   sl_lite_unlock(&engine->files);
-  if (engine->tell && engine->others > 0) sl_lite_notify(&engine->files);
 }
 
 /* -- waking up -- */
 
 static bool ripe(struct sl_engine *engine, struct sl_link *waiting,
                  int64_t now_ns) {
+  engine->awaited = !sl_list_empty(waiting);
+  if (engine->awaited && engine->files.watch < 0 &&
+      sl_lite_look(&engine->files))
+    engine->news = true;
   if (engine->idle_ns <= now_ns) return true;
   if (engine->renew_ns != INT64_MAX &&
       engine->renew_ns <= sl_lite_time(engine))
     return true;
-  return (engine->news || engine->deaths) && !sl_list_empty(waiting);
+  return (engine->news || engine->deaths) && engine->awaited;
 }
 
 static int64_t wake_ns(struct sl_engine *engine) {
-  int64_t wake = engine->idle_ns, renew;
+  int64_t wake = engine->idle_ns, look, renew;
+  if (engine->awaited && engine->files.watch < 0) {
+    look = read_clock(CLOCK_MONOTONIC) + LOOK_NS;
+    if (look < wake) wake = look;
+  }
   if (engine->renew_ns == INT64_MAX) return wake;
   renew = read_clock(CLOCK_MONOTONIC) +
           (engine->renew_ns - sl_lite_time(engine));

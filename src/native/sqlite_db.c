@@ -120,9 +120,8 @@ static const char *const texts[SL_NSTATEMENTS] = {
                     " AND until<=?3",
     [SL_KEY_LEAVE] = "UPDATE unique_key SET gone=1"
                      " WHERE queue=?1 AND key=?2",
-    [SL_KEY_SWEEP] =
-        "DELETE FROM unique_key WHERE(queue,key)IN(SELECT queue,key FROM"
-        " unique_key WHERE gone=1 AND until<=?1 ORDER BY until LIMIT 100)",
+    [SL_FIRST_KEY] = "SELECT queue,key FROM unique_key"
+                     " WHERE gone=1 AND until<=?1 ORDER BY until LIMIT 1",
     [SL_RESERVE] =
         "UPDATE job SET state=2,due=?1+lease,token=token+1,"
         "attempts=attempts+1,owner=?2 WHERE id IN(SELECT id FROM job WHERE"
@@ -193,6 +192,13 @@ void sl_lite_db_fail(struct sl_lite_db *db, struct sl_engine_error *error) {
   const char *text = db->db != NULL && db->error == 0
                          ? sqlite3_errmsg(db->db)
                          : sqlite3_errstr(code);
+  int number = (code & 0xff) == SQLITE_CANTOPEN && db->db != NULL
+                   ? sqlite3_system_errno(db->db)
+                   : 0;
+  if (number != 0) {
+    sl_lite_fail_errno(error, text, number);
+    return;
+  }
   snprintf(error->code, sizeof error->code, "%s", code_name(code));
   snprintf(error->message, sizeof error->message, "%s", text);
 }

@@ -49,7 +49,7 @@ enum sl_lite_stmt {
   SL_KEY_SET,
   SL_KEY_DROP,
   SL_KEY_LEAVE,
-  SL_KEY_SWEEP,
+  SL_FIRST_KEY,
   SL_RESERVE,
   SL_ACK,
   SL_LEASE_FIND,

@@ -59,6 +59,7 @@ struct sl_engine {
   bool locked;
   bool late;    /* something was due, which could not be put right unlocked */
   bool news;    /* others have committed */
+  bool awaited; /* operations wait for that */
   bool deaths;  /* somebody may have died */
   bool doubt;   /* a commit that failed may stand in the log */
   bool tell;    /* others may wait for what this batch has done */

@@ -23,12 +23,6 @@ enum { BALLAST = 4 << 20 };
 
 static const off_t OWNERS = (off_t)1 << 40; /* byte of owner 0 */
 
-/* What a notice is: who wrote it, and how many before it. */
-struct notice {
-  int64_t owner;
-  uint64_t number;
-};
-
 /* -- errors -- */
 
 static const struct {
@@ -98,13 +92,18 @@ bool sl_lite_sync_directory(const char *path, struct sl_engine_error *error) {
   return !failed;
 }
 
-/* Watches the notify file: modified by a commit, closed by a death. */
+/* Watches the notify file: modified by a commit, closed by a death. A user
+   has a limited number of watches. */
 static int open_watch(const char *path) {
 #if defined(__linux__)
   char *name = beside(path, "-notify");
   int fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-  if (fd >= 0 && name != NULL)
-    inotify_add_watch(fd, name, IN_MODIFY | IN_CLOSE_WRITE);
+  if (fd >= 0 &&
+      (name == NULL ||
+       inotify_add_watch(fd, name, IN_MODIFY | IN_CLOSE_WRITE) < 0)) {
+    close(fd);
+    fd = -1;
+  }
   free(name);
   return fd;
 #else
@@ -199,7 +198,7 @@ bool sl_lite_lives(const struct sl_lite_files *files, int64_t owner) {
 /* -- notices -- */
 
 void sl_lite_notify(struct sl_lite_files *files) {
-  struct notice notice = {files->owner, ++files->notices};
+  struct sl_lite_notice notice = {files->owner, ++files->notices};
   ssize_t written = pwrite(files->notify, &notice, sizeof notice, 0);
   (void)written; /* of a full disk: the file has had its size for long */
 }
@@ -207,10 +206,21 @@ void sl_lite_notify(struct sl_lite_files *files) {
 /* Whether the last notice is another's. One that this process has written
    over was seen by it, since it wrote after it had the lock. */
 static bool is_news(const struct sl_lite_files *files) {
-  struct notice notice;
+  struct sl_lite_notice notice;
   if (pread(files->notify, &notice, sizeof notice, 0) != sizeof notice)
     return true;
   return notice.owner != files->owner || notice.number != files->notices;
+}
+
+bool sl_lite_look(struct sl_lite_files *files) {
+  struct sl_lite_notice notice;
+  bool known;
+  if (pread(files->notify, &notice, sizeof notice, 0) != sizeof notice)
+    return false;
+  known = notice.owner == files->seen.owner &&
+          notice.number == files->seen.number;
+  files->seen = notice;
+  return !known && notice.owner != files->owner;
 }
 
 #if defined(__linux__)

@@ -21,6 +21,12 @@
 
 #include "../store_engine.h"
 
+/* What is in the notify file: who wrote it, and how many before it. */
+struct sl_lite_notice {
+  int64_t owner;
+  uint64_t number;
+};
+
 struct sl_lite_files {
   char *ballast_path;
   int lock;
@@ -28,6 +34,7 @@ struct sl_lite_files {
   int watch; /* of inotify; -1: there is none */
   uint64_t notices; /* that were written */
   int64_t owner;    /* whose byte is held, 0: none */
+  struct sl_lite_notice seen; /* the last that was looked at */
 };
 
 /* What the watch has told. */
@@ -64,6 +71,10 @@ void sl_lite_notify(struct sl_lite_files *files);
 
 /* Reads what the watch has. */
 struct sl_lite_news sl_lite_heard(struct sl_lite_files *files);
+
+/* Where there is no watch: whether another process has told of a commit since
+   this was asked last. */
+bool sl_lite_look(struct sl_lite_files *files);
 
 /* Takes up the space to give up. False: there is none; where it cannot be
    taken for another reason, there is nothing to give up. */

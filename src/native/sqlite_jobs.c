@@ -9,7 +9,9 @@
 
 enum {
   MAX_ROWS = 10000, /* put right in one go; the rest in the next batch */
-  MAX_KEY = 1024
+  MAX_SWEPT = 100,  /* keys, likewise */
+  MAX_KEY = 1024,
+  MAX_QUEUES = 1 << 20 /* a number beyond that is damaged */
 };
 
 static const struct sl_text no_text = {NULL, 0};
@@ -64,6 +66,10 @@ struct sl_lite_queue *sl_lite_queue(struct sl_engine *engine,
                                     int64_t number) {
   sqlite3_stmt *load;
   struct sl_lite_queue *queue;
+  if (number < 1 || number > MAX_QUEUES) {
+    sl_lite_note(&engine->db, SQLITE_CORRUPT);
+    return NULL;
+  }
   if (!grow(engine, number)) {
     sl_lite_note(&engine->db, SQLITE_NOMEM);
     return NULL;
@@ -288,8 +294,20 @@ void sl_lite_settle(struct sl_engine *engine, int64_t number) {
   find_next(engine, number);
 }
 
+/* Ends one key whose job is gone and whose time is over. */
+static bool end_key(struct sl_engine *engine) {
+  sqlite3_stmt *find = sl_lite_get(&engine->db, SL_FIRST_KEY);
+  sqlite3_stmt *drop = sl_lite_get(&engine->db, SL_KEY_DROP);
+  sqlite3_bind_int64(find, 1, engine->now_ns);
+  if (!sl_lite_row(&engine->db, find)) return false;
+  sqlite3_bind_int64(drop, 1, sqlite3_column_int64(find, 0));
+  sqlite3_bind_blob(drop, 2, sqlite3_column_blob(find, 1),
+                    sqlite3_column_bytes(find, 1), SQLITE_TRANSIENT);
+  sqlite3_bind_int64(drop, 3, engine->now_ns);
+  sqlite3_reset(find);
+  return sl_lite_do(&engine->db, drop) > 0;
+}
+
 void sl_lite_sweep_keys(struct sl_engine *engine) {
-  sqlite3_stmt *sweep = sl_lite_get(&engine->db, SL_KEY_SWEEP);
-  sqlite3_bind_int64(sweep, 1, engine->now_ns);
-  sl_lite_do(&engine->db, sweep);
+  for (int n = 0; n < MAX_SWEPT && end_key(engine);) n++;
 }

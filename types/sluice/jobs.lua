@@ -13,7 +13,7 @@ local jobs = {}
 ---| "damaged"
 
 ---@class sluice.jobs.OpenOptions
----@field max_body? integer bytes; 16 MiB unless given
+---@field max_body? number bytes, 500 MB at most; 16 MiB unless given
 ---@field durable? boolean a commit survives a power cut; true unless given
 
 ---Opens a store: `memory:`, `sqlite:PATH`, `redis://HOST:PORT/DB`,

@@ -38,7 +38,9 @@ local function exponential(spec)
   local base, factor = spec.base or 1, spec.factor or 2
   local max, jitter = spec.max or 3600, spec.jitter or 0.5
   return function(attempts)
-    local delay = math.min(base * factor ^ (attempts - 1), max)
+    -- A power may be infinite, and 0 times that is no number.
+    local grown = base == 0 and 0 or base * factor ^ (attempts - 1)
+    local delay = math.min(grown, max)
     return delay * (1 - jitter * math.random())
   end
 end

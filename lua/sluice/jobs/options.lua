@@ -9,15 +9,24 @@ local json = require "sluice.jobs.json"
 
 local options = {}
 
+-- The directory of this file, as in the sources of all that are ours.
+local SOURCE = debug.getinfo(1, "S").source
+local HERE = SOURCE:match "^(.*)[/\\]options%.lua$" or SOURCE
+
+-- A script may lie in a directory of the same name.
+local function is_ours(source)
+  local rest = source:sub(#HERE + 1)
+  return source:sub(1, #HERE) == HERE
+    and (rest == "" or rest:find "^[/\\.]" ~= nil)
+end
+
 -- The level, for error, of the first function that is not ours.
 local function outer_level()
   local level = 3
   while true do
     local info = debug.getinfo(level, "S")
     if not info then return 2 end
-    local ours = info.source:find("sluice[/\\]jobs[/\\.]")
-      or info.what == "C"
-    if not ours then return level end
+    if info.what ~= "C" and not is_ours(info.source) then return level end
     level = level + 1
   end
 end

@@ -35,7 +35,7 @@ local hiredis -- once it is needed: not everybody has it
 
 local function milliseconds(seconds, default)
   if seconds == nil then return default or "" end
-  return ("%.0f"):format(math.min(math.ceil(seconds * 1000), 2^52))
+  return ("%.0f"):format(math.min(math.ceil(seconds * 1000.0), 2^52))
 end
 
 local function id_of(id)

@@ -17,6 +17,10 @@ Waiters.__index = Waiters
 
 local Slot = {}
 
+--- More than a slot can ever get; what all slots want together is a sum that
+-- must not overflow.
+local MOST = 1 << 31
+
 --- The waiters of a queue.
 function Waiters.new(engine, q)
   return setmetatable({
@@ -29,7 +33,7 @@ end
 -- A slot for n jobs; with a place for each field, which come one by one.
 local function new_slot(waiters, n)
   return setmetatable({
-    waiters = waiters, n = n, linked = false, taken = false,
+    waiters = waiters, n = math.min(n, MOST), linked = false, taken = false,
     jobs = nil, event = nil, prev = nil, next = nil,
   }, Slot)
 end

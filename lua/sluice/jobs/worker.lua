@@ -89,6 +89,7 @@ local function handle(worker, job)
     finish(job, job.ack)
     worker.done = worker.done + 1
   else
+    -- error() has a reason, too: not that of the failure before.
     if err == nil then err = "nil" end
     finish(job, job.nack, { error = err, delay = pause_after(job) })
     worker.failed = worker.failed + 1
