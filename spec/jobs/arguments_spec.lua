@@ -151,6 +151,15 @@ describe("a mistake", function()
       function() queue:purge "leased" end)
   end)
 
+  case("in an item is raised by put_many, which tells it", function(queue)
+    errors.raises("bad argument #1 to 'put_many' (item 2: string or table "
+      .. "expected, got boolean)", function() queue:put_many { "a", true } end)
+    errors.raises("bad argument #1 to 'put_many' (item 1: option 'ttl': "
+      .. "duration is zero)",
+      function() queue:put_many { { body = "a", ttl = 0 } } end)
+    assert.equal(0, queue:stats().puts)
+  end)
+
   case("in a list with a hole is raised by put_many", function(queue)
     errors.raises("bad argument #1 to 'put_many' (a list expected; item 2 is "
       .. "nil, but there are 2)",

@@ -32,7 +32,12 @@ local function outer_level()
 end
 
 --- Raises an argument error at the line of the script.
+-- @param n which argument; or a table with `arg`, and `item` of the list that
+-- it is
 function options.bad(n, name, message)
+  if type(n) == "table" then
+    n, message = n.arg, ("item %d: %s"):format(n.item, message)
+  end
   error(("bad argument #%d to '%s' (%s)"):format(n, name, message),
     outer_level() - 1)
 end

@@ -61,6 +61,7 @@ local function complete(queue, entry, n, name)
   end
 end
 
+-- `n` says which argument the options are; or which item of a list all is.
 local function make_entry(queue, body, opts, n, name)
   if opts == nil and type(body) == "string"
     and #body <= queue.store.max_body then
@@ -68,8 +69,8 @@ local function make_entry(queue, body, opts, n, name)
   end
   local entry = options.check(opts, PUT, n, name)
   complete(queue, entry, n, name)
-  entry.body, entry.format =
-    options.encode_body(body, queue.store.max_body, 1, name)
+  entry.body, entry.format = options.encode_body(body,
+    queue.store.max_body, type(n) == "table" and n or 1, name)
   return entry
 end
 
@@ -93,15 +94,15 @@ function Queue:put(body, opts)
 end
 
 -- A table with a field `body` is a body with options, any other a body.
-local function entry_of(queue, item)
+local function entry_of(queue, item, at)
   if type(item) ~= "table" or item.body == nil then
-    return make_entry(queue, item, nil, 1, "put_many")
+    return make_entry(queue, item, nil, at, "put_many")
   end
   local opts = {}
   for key, value in pairs(item) do
     if key ~= "body" then opts[key] = value end
   end
-  return make_entry(queue, item.body, opts, 1, "put_many")
+  return make_entry(queue, item.body, opts, at, "put_many")
 end
 
 --- Puts jobs, all of them or none, in one commit.
@@ -116,8 +117,11 @@ function Queue:put_many(list)
     options.bad(1, "put_many", ("%d jobs, at most %d are allowed"):format(
       #list, most))
   end
-  local entries = {}
-  for i, item in ipairs(list) do entries[i] = entry_of(self, item) end
+  local entries, at = {}, { arg = 1 }
+  for i, item in ipairs(list) do
+    at.item = i
+    entries[i] = entry_of(self, item, at)
+  end
   options.check_list(list, #entries, 1, "put_many")
   checkpoint("put_many")
   if #entries == 0 then return {} end
