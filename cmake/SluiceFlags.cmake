@@ -3,6 +3,7 @@
 #   sluice_module  for what Lua loads: what is exported, who resolves symbols
 
 option(SLUICE_WERROR "Warnings are errors" OFF)
+option(SLUICE_TIMERFD "Deadlines by timerfd, where there is one" ON)
 option(SLUICE_SANITIZE "Address, leak and undefined behaviour sanitizers" OFF)
 
 if(NOT CMAKE_BUILD_TYPE)

@@ -399,6 +399,23 @@ describe("a time limit", function()
       assert.is_true(sluice.time() - began < 6)
     end)
   end)
+
+  it("counts for all of the rest of a body, however slowly it comes",
+    function()
+      local app = http.App { body_timeout = 2, body_total_timeout = 5 }
+      app:post("/", function() return "unread" end)
+      with_app(app, function(port)
+        local began = sluice.time()
+        local stream <close> = sockets.connect(port)
+        stream:write(bytes "POST / HTTP/1.1\nHost: a\nContent-Length: 99\n\n")
+        local writer = sluice.create_task(function()
+          repeat sluice.sleep(1) until not stream:write "x"
+        end)
+        stream:read_all()
+        assert.is_true(sluice.time() - began < 7)
+        tasks.cancel(writer)
+      end)
+    end)
 end)
 
 describe("a client that does not read", function()

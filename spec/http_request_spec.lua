@@ -323,6 +323,15 @@ describe("request:form", function()
       seen_by(form, post("a=1%202&b%26=", kind:format "; charset=utf-8")))
   end)
 
+  it("returns no more of them than it is told", function()
+    local function two(request) return request:form { max_parts = 2 } end
+    assert.equal("2", seen_by(two, post("a=1&b=2", kind:format ""))[1].b)
+    assert.same({ nil, "the form has too many parts", n = 2 },
+      seen_by(two, post("a=1&b=2&c=3", kind:format "")))
+    assert.same({ nil, "the form has too many parts", n = 2 },
+      seen_by(form, post(("a=1&"):rep(1001), kind:format "")))
+  end)
+
   it("returns that it is none", function()
     assert.same({ nil, "the body is not a form", n = 2 },
       seen_by(form, post "a=1"))

@@ -87,6 +87,25 @@ describe("a request and its answer, both in pieces", function()
     end)
   end)
 
+  it("are reset, not ended, for HTTP/1.0 when they fail", function()
+    local n = 0
+    serving(function()
+      return function()
+        n = n + 1
+        if n > 1 then error "the disk is gone" end
+        return "piece"
+      end
+    end, function(port)
+      local stream <close> = sockets.connect(port)
+      stream:write(bytes "GET / HTTP/1.0\nHost: a\n\n")
+      local code
+      support.catch_stderr(function()
+        code = select(3, stream:read_all())
+      end)
+      assert.equal("ECONNRESET", code)
+    end)
+  end)
+
   it("have no 100 Continue within the answer", function()
     serving(function(request)
       local called = false

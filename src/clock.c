@@ -13,7 +13,7 @@
 
 #include <string.h>
 
-#if defined(__linux__)
+#if defined(__linux__) && !defined(SL_NO_TIMERFD)
 #include <sys/timerfd.h>
 #include <unistd.h>
 #define HAVE_TIMERFD 1
@@ -67,9 +67,12 @@ static void set_timer(struct sl_loop *loop, uint64_t due_ns) {
   timerfd_settime(loop->clock->fd, TFD_TIMER_ABSTIME, &when, NULL);
 }
 #else
-/* See sl_loop_stop_poll. */
+/* See sl_loop_stop_poll. It is not set any more; and may have fired early, by
+   less than a millisecond. */
 static void on_due(uv_timer_t *timer) {
-  sl_loop_stop_poll((struct sl_loop *)timer->loop->data);
+  struct sl_loop *loop = timer->loop->data;
+  loop->clock->armed_ns = 0;
+  sl_loop_stop_poll(loop);
 }
 
 static bool open_timer(struct sl_loop *loop, struct sl_clock *clock) {
@@ -78,7 +81,7 @@ static bool open_timer(struct sl_loop *loop, struct sl_clock *clock) {
 
 static void close_timer(struct sl_clock *clock) { (void)clock; }
 
-/* Rounded up to libuv's milliseconds, so that nothing wakes early. */
+/* Rounded up to libuv's milliseconds. */
 static void set_timer(struct sl_loop *loop, uint64_t due_ns) {
   if (due_ns == SL_NEVER) {
     uv_timer_stop(&loop->clock->timer);

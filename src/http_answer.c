@@ -371,6 +371,9 @@ static int finish(lua_State *L) {
   if (stream != NULL && conn->framing == SL_HTTP_BY_CHUNKS &&
       conn->refused == 0 && !sl_http_write_last_chunk(&stream->out))
     return luaL_error(L, "not enough memory");
+  if (stream != NULL && conn->framing == SL_HTTP_BY_CLOSE &&
+      conn->refused != 0)
+    sl_stream_close(stream, SL_CLOSE_RESET);
   conn->state = SL_HTTP_ANSWERED;
   return 0;
 }

@@ -29,16 +29,20 @@ bool sl_http_conn_expects(const struct sl_http_conn *conn) {
          parser->received == 0 && parser->state != SL_HTTP_DONE;
 }
 
-/* Parks until more of the body has arrived. */
-static int park(lua_State *L, struct sl_http_conn *conn,
-                struct sl_stream *stream, struct sl_task *task,
-                lua_KFunction k) {
+uint64_t sl_http_conn_body_due(struct sl_http_conn *conn) {
   const struct sl_http_settings *settings = conn->settings;
   uint64_t now_ns = sl_loop_now(conn->loop);
   uint64_t due_ns = sl_clock_after(now_ns, settings->body_ns);
   if (conn->body_due_ns == 0)
     conn->body_due_ns = sl_clock_after(now_ns, settings->total_ns);
-  if (due_ns > conn->body_due_ns) due_ns = conn->body_due_ns;
+  return due_ns < conn->body_due_ns ? due_ns : conn->body_due_ns;
+}
+
+/* Parks until more of the body has arrived. */
+static int park(lua_State *L, struct sl_http_conn *conn,
+                struct sl_stream *stream, struct sl_task *task,
+                lua_KFunction k) {
+  uint64_t due_ns = sl_http_conn_body_due(conn);
   /* Not within the answer. */
   if (conn->state == SL_HTTP_ASKED && sl_http_conn_expects(conn)) {
     conn->told_continue = true;
@@ -215,14 +219,16 @@ static int read_some(lua_State *L) {
 }
 
 /* conn:limit(n): how long this body may be, in bytes; no longer than the
-   settings have it. Returns false if it is announced to be longer: then it is
-   refused. Never waits. */
+   settings have it. Returns false if it is announced to be longer, or is
+   longer already: then it is refused. Never waits. */
 static int limit(lua_State *L) {
   struct sl_http_conn *conn = sl_http_conn_check(L);
   lua_Number n = luaL_checknumber(L, 2);
   uint64_t *most = &conn->parser.limits.max_body;
   if (n < 9e18 && (uint64_t)n < *most) *most = (uint64_t)n;
-  if (conn->parser.head.content_length > *most) conn->refused = 413;
+  if (conn->parser.head.content_length > *most ||
+      conn->parser.received > *most)
+    conn->refused = 413;
   lua_pushboolean(L, conn->refused == 0);
   return 1;
 }

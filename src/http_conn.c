@@ -227,8 +227,7 @@ static int push_request(lua_State *L, struct sl_http_conn *conn,
 static uint64_t request_due(struct sl_http_conn *conn) {
   const struct sl_http_settings *settings = conn->settings;
   uint64_t now_ns = sl_loop_now(conn->loop);
-  if (conn->state == SL_HTTP_ANSWERED)
-    return sl_clock_after(now_ns, settings->body_ns);
+  if (conn->state == SL_HTTP_ANSWERED) return sl_http_conn_body_due(conn);
   if (sl_http_idle(&conn->parser)) {
     if (conn->idle_due_ns == 0)
       conn->idle_due_ns = sl_clock_after(now_ns, settings->idle_ns);
@@ -272,6 +271,12 @@ static int k_next(lua_State *L, int status, lua_KContext ctx) {
   return refuse(L, conn, stream, 408, "the head did not come in time");
 }
 
+/* Whether a request is, or its head has begun; not one whose body is passed
+   over. */
+static bool is_in_work(const struct sl_http_conn *conn) {
+  return conn->state != SL_HTTP_ANSWERED && !sl_http_idle(&conn->parser);
+}
+
 /* Goes on to the next head. */
 static int advance(lua_State *L, struct sl_http_conn *conn,
                    struct sl_task *task) {
@@ -299,7 +304,7 @@ static int advance(lua_State *L, struct sl_http_conn *conn,
         return refuse(L, conn, stream, parser->head.status,
                       parser->head.reason);
       case SL_HTTP_NEED_MORE:
-        if (stream->end != 0 || (conn->stopping && sl_http_idle(parser)))
+        if (stream->end != 0 || (conn->stopping && !is_in_work(conn)))
           return push_over(L, conn, 0, NULL);
         if (sl_http_idle(parser) && was_idle_too_long(conn))
           return push_over(L, conn, 0, NULL);
@@ -346,9 +351,11 @@ static int stop(lua_State *L) {
   struct sl_http_conn *conn = sl_http_conn_check(L);
   struct sl_stream *stream = sl_http_stream_of(conn);
   conn->stopping = true;
-  if (stream == NULL || conn->state != SL_HTTP_WAITING) return 0;
+  if (stream == NULL || conn->state == SL_HTTP_ASKED ||
+      conn->state == SL_HTTP_SENDING)
+    return 0;
   if (conn->resting) sl_http_conn_rouse(conn);
-  if (sl_http_idle(&conn->parser) && !sl_list_empty(&stream->readers))
+  if (!is_in_work(conn) && !sl_list_empty(&stream->readers))
     sl_task_wake(sl_task_of(stream->readers.next), SL_WOKEN);
   return 0;
 }
@@ -408,8 +415,11 @@ static int close_conn(lua_State *L) {
   conn->closing = true;
   clear_due(conn);
   if (stream == NULL) return 0;
-  sl_stream_close(stream, has_last_bytes(conn, stream) ? SL_CLOSE_GENTLY
-                                                       : SL_CLOSE_FLUSHED);
+  if (conn->state == SL_HTTP_SENDING && conn->framing == SL_HTTP_BY_CLOSE)
+    sl_stream_close(stream, SL_CLOSE_RESET); /* or it would be a whole one */
+  else
+    sl_stream_close(stream, has_last_bytes(conn, stream) ? SL_CLOSE_GENTLY
+                                                         : SL_CLOSE_FLUSHED);
   return 0;
 }
 

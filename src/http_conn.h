@@ -165,6 +165,9 @@ enum sl_http_event sl_http_conn_gather(struct sl_http_conn *conn,
                                        struct sl_stream *stream);
 
 /* Whether the client waits to be told that it may send its body. */
+/* When the wait for more of a request's body is given up. */
+uint64_t sl_http_conn_body_due(struct sl_http_conn *conn);
+
 bool sl_http_conn_expects(const struct sl_http_conn *conn);
 
 /* Parks until something has arrived or due_ns has passed (SL_TIMED_OUT). */

@@ -103,7 +103,8 @@ static int on_headers_complete(llhttp_t *llhttp) {
 static int on_chunk_header(llhttp_t *llhttp) {
   struct sl_http_parser *parser = owner(llhttp);
   uint64_t size = llhttp->content_length;
-  if (size > parser->limits.max_body - parser->received)
+  uint64_t most = parser->limits.max_body; /* it may have been lowered */
+  if (parser->received > most || size > most - parser->received)
     return refuse(parser, 413, "the body is too long");
   return stop(llhttp, size > 0 ? AT_CHUNK : AT_LAST_CHUNK);
 }

@@ -120,16 +120,19 @@ static void add_pair(lua_State *L) {
   }
 }
 
-/* pairs(s): a table of the pairs of a query or form, and nil or a table of
-   lists: of all values of each name that is repeated. */
+/* pairs(s, most): a table of the pairs of a query or form, and nil or a table
+   of lists: of all values of each name that is repeated. nil if there are
+   more than `most`. */
 static int decode_pairs(lua_State *L) {
   size_t len;
   const char *at = luaL_checklstring(L, 1, &len), *end = at + len;
+  lua_Integer left = luaL_optinteger(L, 2, LUA_MAXINTEGER);
   struct sl_http_pair pair;
   lua_settop(L, 1);
   lua_newtable(L);
   lua_pushnil(L);
   while (sl_http_next_pair(&at, end, &pair)) {
+    if (left-- <= 0) return 0;
     push_decoded(L, pair.name, pair.name_len);
     push_decoded(L, pair.value, pair.value_len);
     add_pair(L);

@@ -109,7 +109,6 @@ static void set_deadline(struct sl_stream *stream, uint64_t ns) {
 static void forsake(struct sl_stream *stream) {
   const struct linger at_once = {.l_onoff = 1, .l_linger = 0};
   uv_os_fd_t fd;
-  if (sl_stream_unwritten(stream) == 0) return;
   if (uv_fileno(&stream->handle.uv.any, &fd) == 0)
     setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
 }
@@ -136,7 +135,7 @@ static void on_too_late(struct sl_deadline *deadline) {
     set_deadline(stream, FLUSH_NS);
     return;
   }
-  forsake(stream);
+  if (sl_stream_unwritten(stream) > 0) forsake(stream);
   stream->state = SL_STREAM_CLOSED;
   sl_handle_close(&stream->handle);
 }
@@ -506,6 +505,7 @@ static void step_close(struct sl_stream *stream) {
 }
 
 void sl_stream_close(struct sl_stream *stream, enum sl_stream_ending how) {
+  bool at_once = how == SL_CLOSE_NOW || how == SL_CLOSE_RESET;
   bool gentle = how == SL_CLOSE_GENTLY ||
                 (how == SL_CLOSE_FLUSHED && sl_stream_lingers(stream));
   if (stream->state != SL_STREAM_OPEN) return;
@@ -517,14 +517,16 @@ void sl_stream_close(struct sl_stream *stream, enum sl_stream_ending how) {
   wake_all(&stream->writers);
   wake_all(&stream->finishers);
   stop_reading(stream);
-  if (how != SL_CLOSE_NOW) {
+  if (!at_once) {
     if (stream->codec != NULL) sl_stream_finish_codec(stream);
     sl_stream_flush(stream);
   }
   stream->gentle = gentle;
-  if (how == SL_CLOSE_NOW || !stream->reserved ||
+  if (at_once || !stream->reserved ||
       stream->handle.loop->clock == NULL || (!gentle && stream->slice == 0)) {
-    if (how == SL_CLOSE_NOW) forsake(stream);
+    if (how == SL_CLOSE_RESET ||
+        (at_once && sl_stream_unwritten(stream) > 0))
+      forsake(stream);
     stream->state = SL_STREAM_CLOSED;
     sl_handle_close(&stream->handle);
     return;

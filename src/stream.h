@@ -112,6 +112,7 @@ static inline struct sl_stream *sl_stream_of(const struct sl_box *box) {
 
 enum sl_stream_ending {
   SL_CLOSE_NOW,     /* what is queued is lost */
+  SL_CLOSE_RESET,   /* and the peer is told so, even if nothing was queued */
   SL_CLOSE_FLUSHED, /* what is queued is still written; gently, if the codec
                        wants it so */
   /* Then tells the peer, and swallows what it still sends for a while, so

@@ -28,6 +28,7 @@ enum {
   SL_CURL_EASIES = 64,        /* easy handles kept for the next transfers */
   SL_CURL_HIGH = 65536,       /* bytes of a streamed body not yet read */
   SL_CURL_HEAD = 262144,      /* bytes of all heads of a transfer */
+  SL_CURL_FIELDS = 2000,      /* lines of all heads of a transfer */
   SL_CURL_SKIP = 65536        /* bytes of a body that is not wanted */
 };
 
@@ -64,6 +65,7 @@ struct sl_curl_transfer {
   struct sl_bytes head;     /* the last one; whole if head_done */
   struct sl_bytes body;     /* received and not yet taken */
   size_t heads;             /* bytes of all heads so far */
+  size_t fields;            /* lines of them */
   uint64_t received;        /* bytes of the body so far, decoded */
   uint64_t max_body;
   const char *out;          /* what is left of the piece being sent */

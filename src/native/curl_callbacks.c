@@ -88,7 +88,8 @@ static size_t on_header(char *line, size_t size, size_t count, void *user) {
   size_t len = size * count;
   note(transfer);
   transfer->heads += len;
-  if (transfer->heads > SL_CURL_HEAD) return stop(transfer, SL_CURL_TOO_LONG);
+  if (transfer->heads > SL_CURL_HEAD || ++transfer->fields > SL_CURL_FIELDS)
+    return stop(transfer, SL_CURL_TOO_LONG);
   if (transfer->head_done) return len; /* of the trailer */
   if (len >= 5 && memcmp(line, "HTTP/", 5) == 0)
     sl_bytes_clear(&transfer->head);

@@ -157,6 +157,11 @@ local function read_parts(self, parser, read)
   end
 end
 
+--- How many parts or names these options of request:form allow.
+function form.most_parts(options)
+  return math.min(options.max_parts or MAX_PARTS, 1e9) // 1 | 0
+end
+
 --- Reads a form in parts.
 -- @param kind the Content-Type
 -- @param read a function that returns the next piece; nil, "eof" after the
@@ -166,8 +171,7 @@ end
 -- @return a table of values; or nil, message, and no file of it is left
 -- Waits as `read` does.
 function form.parts(kind, read, files, options)
-  local most = math.min(options.max_parts or MAX_PARTS, 1e9) // 1 | 0
-  local parser = core.Form(kind, most, MAX_HEAD)
+  local parser = core.Form(kind, form.most_parts(options), MAX_HEAD)
   if not parser then return nil, "the form has no valid boundary" end
   local self = setmetatable({
     values = {}, lists = {}, used = 0, files = {}, held = {},

@@ -26,7 +26,6 @@ function places.new(most, per_host)
 end
 
 local function host_gate(self, host)
-  if not self.per_host then return nil end
   local gate = self.hosts[host]
   if not gate then
     gate = sluice.BoundedSemaphore(self.per_host)
@@ -35,13 +34,29 @@ local function host_gate(self, host)
   return gate
 end
 
+-- Waits for a place; nil if there was none in time. While this task was about
+-- to wait, the gate may have been forgotten, and another one made.
+local function enter_host(self, host, left)
+  while true do
+    local gate = host_gate(self, host)
+    if not gate:acquire(left()) then return nil end
+    local current = self.hosts[host]
+    if current == gate or not current then
+      self.hosts[host] = gate
+      return gate
+    end
+    gate:release()
+  end
+end
+
 local function leave_host(self, holder)
-  local gate = holder.gate
-  if not gate then return end
+  if holder.gate then holder.gate:release() end
   holder.gate = nil
-  gate:release()
+  local gate = self.hosts[holder.host]
   -- Nobody waits there if all are free.
-  if gate:value() == self.per_host then self.hosts[holder.host] = nil end
+  if gate and gate:value() == self.per_host then
+    self.hosts[holder.host] = nil
+  end
 end
 
 --- Takes a place for the holder.
@@ -50,11 +65,10 @@ end
 -- @return true; or nil, if they have passed
 -- Waits. After it has returned, nothing is raised.
 function Places:enter(holder, host, left)
-  local gate = host_gate(self, host)
-  holder.host = host
-  if gate then
-    if not gate:acquire(left()) then return nil end
-    holder.gate = gate
+  if self.per_host then
+    holder.host = host
+    holder.gate = enter_host(self, host, left)
+    if not holder.gate then return nil end
   end
   if not self.all:acquire(left()) then return nil end
   holder.placed = true
@@ -63,7 +77,7 @@ end
 
 --- Gives back what places the holder has. Allocates nothing.
 function Places:leave(holder)
-  leave_host(self, holder)
+  if holder.host then leave_host(self, holder) end
   if not holder.placed then return end
   holder.placed = false
   self.all:release()

@@ -151,10 +151,12 @@ local function read_parts(request, kind, options)
   return form.parts(kind, pieces_of(request), visit.files, options)
 end
 
-local function read_pairs(request)
+local function read_pairs(request, options)
   local text, message = whole(request, 3)
   if not text then return nil, message end
-  return fields.new(core.pairs(text))
+  local values, lists = core.pairs(text, form.most_parts(options))
+  if not values then return nil, "the form has too many parts" end
+  return fields.new(values, lists)
 end
 
 local function read_form(request, options)
@@ -164,7 +166,7 @@ local function read_form(request, options)
     connection(request, 3):limit(options.max_body)
   end
   if kind == "application/x-www-form-urlencoded" then
-    return read_pairs(request)
+    return read_pairs(request, options)
   elseif kind == "multipart/form-data" then
     return read_parts(request, header, options)
   end
@@ -174,9 +176,9 @@ end
 --- The body as a form (application/x-www-form-urlencoded or
 -- multipart/form-data). Asked again, it returns the same.
 -- @param[opt] options `max_body`: bytes, when less than the application's or
--- the route's; and of a form in parts `max_memory` (1048576): bytes of it in
--- memory, beyond which files go to disk; `max_parts` (1000); `directory` of
--- those files
+-- the route's; `max_parts`, or names (1000); and of a form in parts
+-- `max_memory` (1048576): bytes of it in memory, beyond which files go to disk;
+-- `directory` of those files
 -- @return a table of names and values, strings or files, of equal names the
 -- first; or nil, message
 -- Waits.

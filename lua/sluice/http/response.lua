@@ -17,7 +17,8 @@ local Response = { __name = "sluice.http.Response" }
 Response.__index = Response
 
 function Response.__tostring(self)
-  return ("sluice.http.Response (%d %s)"):format(self.status, self.url)
+  local shown = self.url:gsub("^(%a[%w+.-]*://)[^/?#]*@", "%1***@")
+  return ("sluice.http.Response (%d %s)"):format(self.status, shown)
 end
 
 -- -- headers --

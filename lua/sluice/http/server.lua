@@ -141,19 +141,37 @@ local function serve_connection(server, conn)
   until ok or not recover(server, conn, visit, err)
 end
 
--- Without memory for a task the connection ends.
-local function start_task(server, conn)
-  local ok, err = pcall(sluice.create_task, serve_connection, server, conn)
-  if ok then return end
+-- Without memory for what fn(...) makes the connection ends. Returns the
+-- result; or nil, error.
+local function try(server, conn, fn, ...)
+  local ok, result = pcall(fn, ...)
+  if ok then return result end
   leave(server, conn)
-  error(err, 0)
+  return nil, result
 end
 
--- Serves the connections that were roused from their rest.
+local function start_task(server, conn)
+  return try(server, conn, sluice.create_task, serve_connection, server, conn)
+end
+
+-- Serves the connections that were roused from their rest. One that cannot be
+-- served is no reason to leave the others.
 local function serve_roused(server)
   for conn in server.settings.roused, server.settings do
-    start_task(server, conn)
+    local task, err = start_task(server, conn)
+    if not task then pcall(log_error, "a connection was given up: ", err) end
   end
+end
+
+-- Serves a new connection: mostly its request is still on its way, and no task
+-- waits for that.
+local function receive(server, conn)
+  local rests, err = false, nil
+  if not server.stopping then
+    rests, err = try(server, conn, conn.rest, conn)
+  end
+  if rests == false then rests, err = start_task(server, conn) end
+  if not rests then error(err, 0) end
 end
 
 -- -- starting --
@@ -166,8 +184,7 @@ local function listen(server, options)
     server.count = server.count + 1
     server.empty:clear()
     if options.tls then return serve_connection(server, conn) end
-    -- Mostly its request is still on its way: no task waits for that.
-    if server.stopping or not conn:rest() then start_task(server, conn) end
+    receive(server, conn)
   end
   local most = server.app.limits.max_connections
   local settings = {
