@@ -2,6 +2,7 @@ local http = require "sluice.http"
 local sluice = require "sluice"
 local sockets = require "spec.support.sockets"
 local support = require "spec.support.http"
+local tasks = require "spec.support.tasks"
 local testing = require "sluice.testing"
 
 local plainly, it = it, testing.it
