@@ -11,6 +11,7 @@
 
 #include <limits.h>
 #include <openssl/err.h>
+#include <openssl/proverr.h>
 #include <string.h>
 
 static const char CIPHERS[] =
@@ -56,24 +57,44 @@ static bool opt_flag(lua_State *L, int options, const char *name,
 
 /* -- a certificate of one's own -- */
 
+struct password {
+  const char *text; /* NULL: none is given */
+  bool used;
+};
+
 /* Without it OpenSSL would ask on the terminal. */
-static int on_password(char *to, int size, int writing, void *password) {
-  size_t len = password == NULL ? 0 : strlen(password);
+static int on_password(char *to, int size, int writing, void *user) {
+  struct password *password = user;
+  size_t len = 0;
   (void)writing;
+  if (password != NULL && password->text != NULL) len = strlen(password->text);
   if (len == 0 || len > (size_t)size) return -1;
-  memcpy(to, password, len);
+  memcpy(to, password->text, len);
+  password->used = true;
   return (int)len;
+}
+
+/* One wrong password in 256 decrypts a key to something with a valid padding;
+   then OpenSSL says only that it does not know what that is. */
+static void check_password(const struct password *password) {
+  if (!password->used ||
+      ERR_GET_REASON(ERR_peek_error()) != ERR_R_UNSUPPORTED)
+    return;
+  ERR_clear_error();
+  ERR_raise(ERR_LIB_PROV, PROV_R_BAD_DECRYPT);
 }
 
 static int use_key(lua_State *L, SSL_CTX *ssl, int options,
                    const char *path) {
-  const char *password = opt_string(L, options, "password");
+  struct password password = {opt_string(L, options, "password"), false};
   int done;
   SSL_CTX_set_default_passwd_cb(ssl, on_password);
-  SSL_CTX_set_default_passwd_cb_userdata(ssl, (void *)password);
+  SSL_CTX_set_default_passwd_cb_userdata(ssl, &password);
   done = SSL_CTX_use_PrivateKey_file(ssl, path, SSL_FILETYPE_PEM);
   SSL_CTX_set_default_passwd_cb_userdata(ssl, NULL);
-  return done == 1 ? 0 : push_file_failure(L, "key", path);
+  if (done == 1) return 0;
+  check_password(&password);
+  return push_file_failure(L, "key", path);
 }
 
 static int use_certificate(lua_State *L, SSL_CTX *ssl, int options) {
