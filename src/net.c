@@ -227,9 +227,10 @@ static const struct sl_wait_kind accept_kind = {"Server:accept", NULL, NULL,
                                                 NULL};
 
 static int k_accept(lua_State *L, int status, lua_KContext ctx) {
-  struct server *server = lua_touserdata(L, 1);
+  struct server *server;
   (void)status;
   sl_wait_outcome(L, (struct sl_task *)ctx);
+  server = check_server(L, 1);
   if (!sl_list_empty(&server->accepted)) return push_accepted(L, server);
   return accept_stream(L);
 }
