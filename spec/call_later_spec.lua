@@ -93,6 +93,14 @@ describe("sluice.call_at", function()
     assert.equal(5, log[1][1])
   end)
 
+  it("takes now and the past for soon, also at the time 0", function()
+    local log, note = noter()
+    sluice.call_at(sluice.time(), note, "now")
+    sluice.call_at(-5, note, "before the start")
+    sluice.sleep(0)
+    assert.same({ { 0, "now" }, { 0, "before the start" } }, log)
+  end)
+
   it("refuses what is no time", function()
     errors.raises("bad argument #1 to 'call_at' (number expected, got nil)",
       function() sluice.call_at(nil, print) end)

@@ -200,6 +200,24 @@ describe("a response that streams", function()
     end)
   end)
 
+  it("is read at checkpoints, whatever has arrived", function()
+    with_stream(function(response, stream)
+      stream:write "abc"
+      assert.equal("a", response:read(1))
+      for _, read in ipairs { response.read, response.text } do
+        local task = sluice.create_task(function()
+          sluice.current_task():cancel()
+          return read(response)
+        end)
+        assert.is_true(sluice.is_cancelled(select(2, task:pawait())))
+      end
+      assert.is_false(pcall(string.gsub, "x", "x", function()
+        return response:read(1)
+      end))
+      assert.equal("bc", response:read())
+    end)
+  end)
+
   it("loses nothing when text is cancelled", function()
     with_stream(function(response, stream)
       local task = tasks.start(response.text, response)

@@ -192,6 +192,17 @@ describe("a stop", function()
     assert.is_true(sluice.time() - before < 3)
   end)
 
+  it("is left as it was by a call that cannot wait", function()
+    local app, notes = noting()
+    local server = assert(app:serve { port = 0 })
+    local function stop() server:stop() end
+    assert.is_false(coroutine.resume(coroutine.create(stop)))
+    assert.is_false(pcall(table.sort, { 1, 2 }, stop))
+    assert.same({ "startup" }, notes)
+    server:stop()
+    assert.same({ "startup", "shutdown", "cleanup" }, notes)
+  end)
+
   it("outlives a connection that there was no memory for", function()
     local server = assert(support.app():serve { port = 0, grace = 9 })
     local _, port = server:sockname()

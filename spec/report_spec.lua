@@ -246,6 +246,8 @@ describe("the report on stderr", function()
     assert.equal(0, result.status)
     assert.truthy(result.stderr:find("handler broke", 1, true))
     assert.truthy(result.stderr:find("cannot yield", 1, true))
+    assert.truthy(result.stderr:find("which nobody awaits: first", 1, true))
+    assert.truthy(result.stderr:find("which nobody awaits: second", 1, true))
   end)
 
   it("follows what was printed before", function()
@@ -278,6 +280,15 @@ describe("sluice script.lua", function()
     assert.equal(1, result.status)
     assert.truthy(result.stderr:find("spoiled milk", 1, true))
     assert.truthy(result.stderr:find("culprit", 1, true))
+  end)
+
+  it("tells which cancellation has ended it", function()
+    local result = process.sluice [[
+      local task = sluice.create_task(sluice.sleep, 5)
+      task:cancel("enough")
+      task:await()]]
+    assert.equal(1, result.status)
+    assert.truthy(result.stderr:find("sluice: cancelled: enough", 1, true))
   end)
 
   it("shows the warning about a swallowed cancellation", function()

@@ -66,7 +66,7 @@ describe("testing.run", function()
       .. "number of seconds, 0 or more, got -1)",
       function() testing.case(print, { timeout = -1 }) end)
     errors.raises("bad argument #2 to 'explore' (option 'runs' must be a "
-      .. "whole number, got many)",
+      .. "whole number above 0, got many)",
       function() testing.explore(print, { runs = "many" }) end)
   end)
 end)

@@ -168,6 +168,21 @@ describe("sluice.wait with return_when", function()
   end)
 end)
 
+describe("waiting for tasks that have ended", function()
+  it("lets others run, however often it is done", function()
+    local done = sluice.create_task(function() end)
+    local list = { done:await() or done }
+    for _, wait in ipairs { sluice.wait, sluice.gather, function()
+      for _ in sluice.as_completed(list) do end -- luacheck: ignore
+    end } do
+      local ran = false
+      sluice.call_soon(function() ran = true end)
+      for _ = 1, 10000 do wait(list) end
+      assert.is_true(ran)
+    end
+  end)
+end)
+
 describe("wrong arguments of sluice.wait", function()
   it("are raised at the caller's line", function()
     errors.raises("bad argument #1 to 'wait' (table expected, got nil)",

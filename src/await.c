@@ -301,12 +301,15 @@ static int call_later(lua_State *L) {
   return schedule(L, loop, 2, sl_clock_after(sl_loop_now(loop), ns));
 }
 
-/* sluice.call_at(time, fn, ...): the same, at a time of sluice.time(). */
+/* sluice.call_at(time, fn, ...): the same, at a time of sluice.time(); at one
+   that has passed, as soon as the loop can. */
 static int call_at(lua_State *L) {
-  uint64_t due_ns = sl_check_seconds(L, 1);
+  bool is_past = lua_type(L, 1) == LUA_TNUMBER && lua_tonumber(L, 1) <= 0;
+  uint64_t due_ns = is_past ? 0 : sl_check_seconds(L, 1);
   struct sl_loop *loop = check_running(L, "call_at");
   sl_check_callable(L, 2);
-  return schedule(L, loop, 2, due_ns == 0 ? 1 : due_ns);
+  if (due_ns <= sl_loop_now(loop)) due_ns = 0;
+  return schedule(L, loop, 2, due_ns);
 }
 
 /* handle:cancel(): fn will not run if it has not begun; if it has, its task

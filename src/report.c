@@ -46,8 +46,10 @@ static void print(lua_State *L, struct sl_task *task, int self, int err,
   lua_pop(L, 2);
 }
 
-/* Calls on_error's function; what it raises is printed, not raised. */
-static void call_handler(lua_State *L, int self, int err, int trace) {
+/* Calls on_error's function. What it raises is printed, not raised, and what
+   it was to be told as well. */
+static void call_handler(lua_State *L, struct sl_task *task, int self,
+                         int err, int trace) {
   lua_pushvalue(L, self);
   lua_pushvalue(L, err);
   lua_pushvalue(L, trace);
@@ -56,13 +58,14 @@ static void call_handler(lua_State *L, int self, int err, int trace) {
   fprintf(stderr, "sluice: error in the function of on_error: %s\n",
           push_text(L, lua_gettop(L)));
   lua_pop(L, 2);
+  print(L, task, self, err, trace);
 }
 
 void sl_report(lua_State *L, struct sl_task *task, int self) {
   int err = lua_gettop(L) - 1, trace = err + 1;
   luaL_checkstack(L, 10, NULL);
   if (lua_rawgetp(L, LUA_REGISTRYINDEX, &handler_key) != LUA_TNIL) {
-    call_handler(L, self, err, trace);
+    call_handler(L, task, self, err, trace);
   } else {
     lua_pop(L, 1);
     print(L, task, self, err, trace);

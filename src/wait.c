@@ -73,13 +73,14 @@ static bool may_wait(lua_State *L, const struct sl_task *task) {
 }
 
 /* checkpoint(name): for functions of the Lua layer that wait: raises where
-   `name` may not wait, at its caller's line, or a pending cancellation. */
+   `name` may not wait, at its caller's line, or a pending cancellation; lets
+   others run from time to time. */
 static int checkpoint(lua_State *L) {
   struct sl_loop *loop = sl_loop_of(L);
   struct sl_task *task = loop->current;
   if (!may_wait(L, task)) refuse(L, loop, luaL_checkstring(L, 1), 2);
   if (loop->tasks->probing) sl_wait_probe(task);
-  if (!task->scope->effective) return 0;
+  if (!sl_wait_must_pause(task)) return 0;
   return sl_wait_pause_k(L, task, checkpoint);
 }
 

@@ -28,9 +28,13 @@ local function seconds(value)
   end
 end
 
+local function positive(value)
+  if whole(value) or value < 1 then return "a whole number above 0" end
+end
+
 local RUN = { seed = whole, start = seconds }
 local CASE = { seed = whole, start = seconds, timeout = seconds }
-local EXPLORE = { seed = whole, runs = whole }
+local EXPLORE = { seed = whole, runs = positive }
 
 local function option_error(name, message, ...)
   error(("bad argument #2 to '%s' (%s)"):format(name, message:format(...)), 4)

@@ -6,6 +6,7 @@
 --
 -- Internal to sluice.http. Fields that begin with `_` are its own.
 
+local checkpoint = require("sluice.core").checkpoint
 local core = require "sluice.core.http"
 local json = require "sluice.http.json"
 
@@ -99,6 +100,7 @@ function Response:read(n)
     error("bad argument #1 to 'read' (a positive integer expected)", 2)
   end
   check_free(self)
+  if self._exchange then checkpoint("read") end
   if self._kept then return read_kept(self, n) end
   if self._exchange then return self._exchange:read(n) end
   return read_whole(self, n)
@@ -132,6 +134,7 @@ end
 -- Waits, if it streams.
 function Response:text()
   check_free(self)
+  if self._exchange then checkpoint("text") end
   return whole_text(self)
 end
 
@@ -140,6 +143,7 @@ end
 -- Waits, if it streams.
 function Response:json()
   check_free(self)
+  if self._exchange then checkpoint("json") end
   local text, message, code = whole_text(self)
   if not text then return nil, message, code end
   return json.decode(text)
@@ -181,6 +185,7 @@ function Response:lines()
   local rest = { text = "", at = 1 }
   return function()
     check_free(self)
+    if self._exchange then checkpoint("lines") end
     return next_line(self, rest)
   end
 end

@@ -305,7 +305,6 @@ end
 -- Whoever the stop waits for cannot wait for the stop.
 local function check_waiter(server)
   local task = sluice.current_task()
-  if not task then return checkpoint("stop") end
   local awaited = server.stopping == task
   for _, worker in pairs(server.tasks) do
     awaited = awaited or worker == task
@@ -320,6 +319,7 @@ end
 -- Cancelled, it does not wait for the requests any longer.
 -- Waits.
 function Server:stop()
+  checkpoint("stop")
   if self.ended:is_set() then return end
   check_waiter(self)
   if self.stopping then
@@ -337,7 +337,8 @@ end
 function Server:close()
   if self.stopping or self.stopper then return end
   self.socket:close()
-  self.stopper = sluice.create_task(self.stop, self)
+  local ok, task = pcall(sluice.create_task, self.stop, self)
+  if ok then self.stopper = task end -- else its run is over, with its tasks
 end
 
 local function duration_fault(value)
