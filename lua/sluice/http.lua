@@ -264,8 +264,11 @@ end
 -- Waits.
 function App:run(options)
   options = check_options(options, SERVE_OPTIONS, "run")
-  if sluice.current_task() then return run(self, options) end
-  return sluice.run(run, self, options)
+  if not sluice.current_task() then
+    return sluice.run(run, self, options)
+  end
+  checkpoint("run")
+  return run(self, options)
 end
 
 --- Asks the application without a socket.
@@ -289,6 +292,8 @@ function App:test(options)
   if sluice.current_task() then return ask() end
   return sluice.run(ask)
 end
+
+require("sluice.methods").guard(App)
 
 -- -- the client, which is loaded when it is first used --
 

@@ -180,6 +180,11 @@ local function argument_error(n, name, message)
   error(("bad argument #%d to '%s' (%s)"):format(n, name, message), 4)
 end
 
+local function check_body(body, n, name)
+  local wrong = body ~= nil and options.body_fault(body)
+  if wrong then argument_error(n, name, wrong) end
+end
+
 local function check_type(value, wanted, n, name)
   local got = type(value)
   if got == wanted then return end
@@ -244,6 +249,7 @@ function Client:post(to, body, given)
   check_self(self, "post")
   check_type(to, "string", 1, "post")
   if given ~= nil then check_type(given, "table", 3, "post") end
+  check_body(body, 2, "post")
   local fields = { url = to, method = "POST", body = body }
   local spec = prepare(self, with(given, fields), 3, "post")
   checkpoint "post"

@@ -352,6 +352,13 @@ local function shared_of(given, fields)
   return own
 end
 
+--- What is wrong with a body, or nil.
+function options.body_fault(body)
+  local ok, wanted = is_body(body)
+  if ok then return nil end
+  return ("%s expected, got %s"):format(wanted, type(body))
+end
+
 --- What a client has for all its requests.
 -- @return a table; or nil and what is wrong
 function options.client(given)

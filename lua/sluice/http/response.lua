@@ -199,4 +199,6 @@ end
 
 Response.__close = Response.close
 
+require("sluice.methods").guard(Response)
+
 return response

@@ -20,6 +20,7 @@ local checkpoint = require("sluice.core").checkpoint
 
 local Server = {}
 Server.__index = Server
+Server.__name = "sluice.http.Server"
 
 local CLIENT_GONE = 499 -- in the access log, as nginx has it
 local ABANDON = 5 -- seconds that cancelled handlers have to end
@@ -370,5 +371,7 @@ function Server:__tostring()
   return ("sluice.http.Server (%d connections%s)"):format(
     self.count, self.stopping and ", stopping" or "")
 end
+
+require("sluice.methods").guard(Server)
 
 return { start = start, log_error = log_error, describe = describe }

@@ -59,6 +59,10 @@ local function check(options, level)
     fail("'path' begins with '/'", level + 1)
   end
   check_headers(options.headers or {}, level + 1)
+  local ok, why = pcall(json.encode, options.json)
+  if not ok then
+    fail("'json': " .. tostring(why):gsub("^[^:]+:%d+: ", ""), level + 1)
+  end
 end
 
 -- The body of a request, and its Content-Type, if that is known.

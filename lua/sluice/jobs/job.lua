@@ -9,6 +9,7 @@
 -- where there are. `ended` is true once one of the methods has ended it.
 
 local checkpoint = require("sluice.core").checkpoint
+local methods = require "sluice.methods"
 local options = require "sluice.jobs.options"
 
 local Job = {}
@@ -116,4 +117,4 @@ function Job:touch(seconds)
   return nil, second, message
 end
 
-return Job
+return methods.guard(Job, "wrap")

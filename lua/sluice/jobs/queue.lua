@@ -7,6 +7,7 @@
 local address = require "sluice.jobs.redis.address"
 local checkpoint = require("sluice.core").checkpoint
 local Job = require "sluice.jobs.job"
+local methods = require "sluice.methods"
 local options = require "sluice.jobs.options"
 local Waiters = require "sluice.jobs.waiters"
 
@@ -303,4 +304,4 @@ function Queue:stats()
   return self.engine:stats(self.q)
 end
 
-return Queue
+return methods.guard(Queue, "new")

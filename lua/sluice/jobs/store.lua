@@ -3,6 +3,7 @@
 local address = require "sluice.jobs.redis.address"
 local checkpoint = require("sluice.core").checkpoint
 local backoff = require "sluice.jobs.backoff"
+local methods = require "sluice.methods"
 local options = require "sluice.jobs.options"
 local Queue = require "sluice.jobs.queue"
 local sluice = require "sluice"
@@ -92,6 +93,7 @@ function Store:worker(name, handler, opts)
   options.check_name(name, 1, "worker")
   options.check_type(handler, "function", 2, "worker")
   opts = options.check(opts, Worker.OPTIONS, 3, "worker")
+  checkpoint("worker")
   local queue, reason, message = self:queue(name)
   if not queue then return nil, reason, message end
   return Worker.start(queue, handler, opts)
@@ -121,4 +123,4 @@ end
 
 Store.__close = finish
 
-return Store
+return methods.guard(Store, "new")

@@ -7,6 +7,7 @@
 
 local sluice = require "sluice"
 local backoff = require "sluice.jobs.backoff"
+local methods = require "sluice.methods"
 local options = require "sluice.jobs.options"
 
 local Worker = {}
@@ -205,4 +206,4 @@ function Worker:stop(grace)
   return true
 end
 
-return Worker
+return methods.guard(Worker, "start")
