@@ -328,8 +328,8 @@ describe("wrong arguments", function()
       function() http.get(URL, 5) end)
     raises("bad argument #3 to 'post' ('timeout' must be a duration in "
       .. "seconds)", function() http.post(URL, "", { timeout = -1 }) end)
-    raises("bad argument #3 to 'post' ('body' must be a string, a table or "
-      .. "a function)", function() http.post(URL, 5) end)
+    raises("bad argument #2 to 'post' (a string, a table or a function "
+      .. "expected, got number)", function() http.post(URL, 5) end)
     raises("bad argument #1 to 'Client' (unknown option 'url')",
       function() http.Client { url = URL } end)
     raises("bad argument #1 to 'Client' ('max_connections' must be a "
