@@ -374,6 +374,10 @@ describe("http.App", function()
       function() http.App { head_timeout = "1" } end)
     raises("bad argument #1 to 'App' ('max_connections' must be at least 1)",
       function() http.App { max_connections = 0 } end)
+    raises("bad argument #1 to 'App' ('max_head' must be a whole number)",
+      function() http.App { max_head = 1.5 } end)
+    raises("bad argument #3 to 'get' ('max_body' must be a whole number)",
+      function() http.App():get("/", print, { max_body = 1.5 }) end)
     raises("bad argument #1 to 'serve' (unknown option 'prot')",
       function() http.App():serve { prot = 1 } end)
     raises("bad argument #1 to 'run' ('host' must be a string)",

@@ -105,13 +105,22 @@ local function check_options(options, known, name)
   return options
 end
 
+-- Whether it is a size or a count, but not a whole one; math.huge is none.
+local function has_fraction(key, value)
+  return key:find "^max_" and value < math.huge and value % 1 ~= 0
+end
+
 local function check_limit(key, value)
   if key == "max_connections" and math.type(value) and value < 1 then
     argument_error("App", "'max_connections' must be at least 1")
   end
-  if math.type(value) and value >= 0 then return value end
-  argument_error("App", ("'%s' must be a number that is not negative")
-    :format(key))
+  if not math.type(value) or value ~= value or value < 0 then
+    argument_error("App", ("'%s' must be a number that is not negative")
+      :format(key))
+  elseif has_fraction(key, value) then
+    argument_error("App", ("'%s' must be a whole number"):format(key))
+  end
+  return value
 end
 
 --- Makes an application.
@@ -164,6 +173,8 @@ local function check_route_options(options, n, name)
       fail(("unknown option '%s'"):format(tostring(key)))
     elseif not math.type(value) or value < 0 or value ~= value then
       fail(("'%s' must be a number that is not negative"):format(key))
+    elseif has_fraction(key, value) then
+      fail(("'%s' must be a whole number"):format(key))
     end
   end
 end

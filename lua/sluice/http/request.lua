@@ -125,6 +125,8 @@ local function check_form_options(options)
       fail(("'%s' must be a %s"):format(key, kind))
     elseif kind == "number" and (value < 0 or value ~= value) then
       fail(("'%s' must not be negative"):format(key))
+    elseif kind == "number" and value < math.huge and value % 1 ~= 0 then
+      fail(("'%s' must be a whole number"):format(key))
     end
   end
   return options
