@@ -361,6 +361,12 @@ describe("app:test", function()
 end)
 
 describe("http.App", function()
+  it("tells how many routes it has", function()
+    local app = http.App()
+    app:get("/", print)
+    assert.equal("sluice.http.App (1 routes)", tostring(app))
+  end)
+
   it("refuses what it does not know, at the caller's line", function()
     raises("bad argument #1 to 'App' (unknown option 'max_bodi')",
       function() http.App { max_bodi = 1 } end)

@@ -184,6 +184,21 @@ describe("a script that was started with SIGQUIT ignored", function()
   end)
 end)
 
+describe("a listener", function()
+  it("is of at least one signal, and says of which", function()
+    process.prints("false\nsluice.Signal (SIGINT, SIGUSR1)\n"
+      .. "sluice.Signal (SIGINT, SIGUSR1, closed)\n", [[
+      local sluice = require "sluice"
+      sluice.run(function()
+        print((pcall(sluice.Signal)))
+        local signal = sluice.Signal("SIGUSR1", "SIGINT")
+        print(signal)
+        signal:close()
+        print(signal)
+      end)]])
+  end)
+end)
+
 describe("a task that listens for a signal", function()
   it("is no deadlock when another listener has had its own", function()
     process.prints("SIGUSR1\nSIGUSR2\n", [[

@@ -148,7 +148,7 @@ static int new_listener(lua_State *L) {
   int n = lua_gettop(L);
   uint32_t mask = 0;
   struct listener *listener;
-  for (int arg = 1; arg <= n; arg++)
+  for (int arg = 1; arg <= n || arg == 1; arg++) /* at least one */
     mask |= UINT32_C(1) << number_of(L, arg);
   if (owner != loop)
     return luaL_error(L, "'Signal' needs a running loop (see sluice.run)");
@@ -231,11 +231,29 @@ static int close_listener(lua_State *L) {
   return 0;
 }
 
+static int listener_tostring(lua_State *L) {
+  const struct listener *listener = sl_check(L, 1, &listener_class);
+  const char *between = "";
+  luaL_Buffer buffer;
+  luaL_buffinit(L, &buffer);
+  luaL_addstring(&buffer, "sluice.Signal (");
+  for (int i = 0; i < NNAMES; i++) {
+    if (!(listener->mask & UINT32_C(1) << names[i].number)) continue;
+    luaL_addstring(&buffer, between);
+    luaL_addstring(&buffer, names[i].name);
+    between = ", ";
+  }
+  luaL_addstring(&buffer, listener->open ? ")" : ", closed)");
+  luaL_pushresult(&buffer);
+  return 1;
+}
+
 void sl_signal_open(lua_State *L, struct sl_loop *loop) {
   static const luaL_Reg functions[] = {{"Signal", new_listener}, {NULL, NULL}};
   static const luaL_Reg methods[] = {
       {"wait", wait}, {"close", close_listener}, {NULL, NULL}};
-  static const luaL_Reg meta[] = {{"__close", close_listener},
+  static const luaL_Reg meta[] = {{"__tostring", listener_tostring},
+                                  {"__close", close_listener},
                                   {"__gc", close_listener},
                                   {NULL, NULL}};
   if (listeners.next == NULL) sl_link_init(&listeners);

@@ -46,6 +46,10 @@ local App = {}
 App.__index = App
 App.__name = "sluice.http.App"
 
+function App:__tostring()
+  return ("sluice.http.App (%d routes)"):format(self.router.count)
+end
+
 local LIMITS = {
   max_body = 1048576,
   max_head = 16384,

@@ -19,7 +19,7 @@ end
 -- `max_body`: of the routes that do not say otherwise.
 local function new(max_body)
   return setmetatable({
-    root = new_node(), exact = {}, max_body = max_body,
+    root = new_node(), exact = {}, max_body = max_body, count = 0,
   }, Router)
 end
 
@@ -87,6 +87,7 @@ function Router:add(method, path, handler, level, options)
     error(("there is a route for %s %s already"):format(method, path),
       level + 1)
   end
+  self.count = self.count + 1
   methods[method] = { handler = handler, names = names, options = options }
   if options and (options.max_body or 0) > self.max_body then
     self.max_body, self.raised = options.max_body, true
