@@ -67,6 +67,26 @@ describe("a job of another process", function()
     ]]))
   end)
 
+  it("is told of while others look at the store", function()
+    assert.equal("true\n", run("NO_SHIM", [[
+      local queue, over = second:queue "mail", false
+      local task = sluice.create_task(function()
+        for _ = 1, 20 do queue:reserve(10):ack() end
+      end)
+      local function look() while not over do queue:stats() end end
+      local looking = { sluice.create_task(look), sluice.create_task(look) }
+      sluice.sleep(0.05)
+      local start, mail = sluice.time(), first:queue "mail"
+      for i = 1, 20 do
+        mail:put("a")
+        while mail:stats().acks < i do sluice.sleep(0.001) end
+      end
+      print(sluice.time() - start < 1)
+      over = true
+      sluice.wait(looking)
+    ]]))
+  end)
+
   it("is told of where the kernel watches no files", function()
     assert.equal("a\n", run("NO_WATCH", [[
       local queue = second:queue "mail"

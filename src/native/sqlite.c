@@ -339,8 +339,9 @@ static void run(struct sl_engine *engine, struct sl_link *ops,
   struct sl_link done;
   bool doubt, good;
   engine->host_ns = now_ns;
-  if (engine->locked && engine->others > 0) heard(engine);
-  engine->news = false;
+  if (engine->others > 0 && (engine->locked || engine->files.watch >= 0))
+    heard(engine);
+  if (engine->locked) engine->news = false; /* those who wait are tried */
   tidy_log(engine);
   look_for_room(engine);
   good = attempt(engine, ops, waiting, &doubt);
