@@ -87,6 +87,20 @@ describe("a job of another process", function()
     ]]))
   end)
 
+  it("is told of though another call of its batch fails", function()
+    assert.equal("a\tdamaged\ttrue\n", run("NO_SHIM", [[
+      local queue, mail = second:queue "mail", first:queue "mail"
+      local task = sluice.create_task(queue.reserve, queue, 2)
+      sluice.sleep(0.05)
+      local start = sluice.time()
+      local _, wrong = table.unpack(sluice.gather({
+        function() return mail:put "a" end,
+        function() return select(2, first.engine:put(99, { "astray" })) end,
+      }))
+      print(task:await().body, wrong, sluice.time() - start < 0.8)
+    ]]))
+  end)
+
   it("is told of where the kernel watches no files", function()
     assert.equal("a\n", run("NO_WATCH", [[
       local queue = second:queue "mail"

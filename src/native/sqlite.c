@@ -164,7 +164,6 @@ static void end_doubt(struct sl_engine *engine) {
 
 static void begin(struct sl_engine *engine) {
   engine->db.error = 0;
-  engine->tell = false;
   engine->late = false;
   read_time(engine);
   end_doubt(engine);
@@ -362,6 +361,7 @@ static void run(struct sl_engine *engine, struct sl_link *ops,
 static void leave(struct sl_engine *engine) {
   if (!engine->locked) return;
   if (engine->tell && engine->others > 0) sl_lite_notify(&engine->files);
+  engine->tell = false;
   engine->locked = false;
   sl_lite_unlock(&engine->files);
 }

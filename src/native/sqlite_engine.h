@@ -62,7 +62,7 @@ struct sl_engine {
   bool awaited; /* operations wait for that */
   bool deaths;  /* somebody may have died */
   bool doubt;   /* a commit that failed may stand in the log */
-  bool tell;    /* others may wait for what this batch has done */
+  bool tell;    /* others may wait for what was done under the lock */
   bool full;    /* the disk is, until there is ballast again */
   bool cramped; /* and there is no room in the file: no puts */
 };
