@@ -278,13 +278,23 @@ static bool enter(struct sl_engine *engine, bool writes,
   return false;
 }
 
-/* Leases that were ended are not renewed any more. */
+/* Whether the operation ends its leases, or was the last that tries to: what
+   may succeed a little later is called again, with the lease renewed so long;
+   who gives a job back goes. */
+static bool parts(const struct sl_op *op) {
+  switch (op->verb) {
+    case SL_OP_RELEASE: return true;
+    case SL_OP_ACK:
+    case SL_OP_NACK:
+    case SL_OP_BURY:
+      return op->status != SL_OP_UNAVAILABLE &&
+             op->status != SL_OP_UNKNOWN && op->status != SL_OP_NO_MEMORY;
+    default: return false;
+  }
+}
+
 static void let_go(struct sl_engine *engine, const struct sl_op *op) {
-  bool ends = op->verb == SL_OP_ACK || op->verb == SL_OP_RELEASE ||
-              op->verb == SL_OP_NACK || op->verb == SL_OP_BURY;
-  bool done =
-      op->status == SL_OP_DONE || op->status == SL_OP_LEASE_LOST;
-  if (!ends || !done || engine->nkept == 0) return;
+  if (engine->nkept == 0 || !parts(op)) return;
   for (size_t i = 0; i < op->njobs; i++)
     sl_lite_let_go(engine, op->jobs[i].id);
 }
