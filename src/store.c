@@ -60,16 +60,27 @@ void sl_call_return(struct sl_call *call) {
 }
 
 bool sl_store_has_room(const struct sl_store *store) {
-  return store->in_flight + store->granted < MAX_IN_FLIGHT &&
+  return store->in_flight < MAX_IN_FLIGHT &&
          store->size_in_flight < MAX_SIZE;
 }
 
-/* There is room: who waits longest has it. */
-static void admit(struct sl_store *store) {
-  while (sl_store_has_room(store) && !sl_list_empty(&store->crowd)) {
-    store->granted++;
-    sl_task_wake(sl_task_of(store->crowd.next), SL_WOKEN);
-  }
+/* Whether somebody who was woken comes. If his run has ended, he does not,
+   and nobody may wait for that: what is in flight then ends. */
+static bool is_admitting(const struct sl_store *store) {
+  return store->admitting && store->in_flight > 0;
+}
+
+bool sl_store_is_crowded(const struct sl_store *store) {
+  return is_admitting(store) || !sl_list_empty(&store->crowd) ||
+         !sl_store_has_room(store);
+}
+
+void sl_store_admit(struct sl_store *store) {
+  if (is_admitting(store) || sl_list_empty(&store->crowd) ||
+      !sl_store_has_room(store))
+    return;
+  store->admitting = true;
+  sl_task_wake(sl_task_of(store->crowd.next), SL_WOKEN);
 }
 
 static void free_calls(struct sl_link *list) {
@@ -88,7 +99,7 @@ void sl_store_free(struct sl_store *store) {
 static void leave_flight(struct sl_store *store, size_t size) {
   store->in_flight--;
   store->size_in_flight -= size;
-  if (!sl_list_empty(&store->crowd)) admit(store);
+  sl_store_admit(store);
   if (store->in_flight > 0) return;
   /* Who closes waits for the thread, also when no call is left. */
   if (store->thread != NULL && !store->closing)

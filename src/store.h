@@ -63,7 +63,7 @@ struct sl_store {
   struct sl_link spare;  /* to be used again */
   uint32_t nspare;
   struct sl_link crowd;  /* tasks that wait for room */
-  uint32_t granted;      /* those that have it and have not run yet */
+  bool admitting;        /* one of them was woken and has not run yet */
   struct sl_link openers; /* the task that waits until it is open */
   struct sl_link closers; /* tasks that wait for it to be closed */
   uint32_t in_flight;    /* calls posted and not finished */
@@ -92,6 +92,14 @@ void sl_store_close(struct sl_store *store);
 
 /* Whether one more call may be posted. */
 bool sl_store_has_room(const struct sl_store *store);
+
+/* Whether who calls now must wait for room, behind the others. */
+bool sl_store_is_crowded(const struct sl_store *store);
+
+/* If there is room, wakes who waits for it longest. One at a time: how much
+   each takes is known when it has posted. Who is woken looks whether there
+   still is room, and sees to the next, also if it posts nothing. */
+void sl_store_admit(struct sl_store *store);
 
 /* A new call. Throws: memory. */
 struct sl_call *sl_call_new(lua_State *L, struct sl_store *store,

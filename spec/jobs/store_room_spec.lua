@@ -1,0 +1,85 @@
+-- How many calls a store has in flight: more wait for room.
+local jobs = require "sluice.jobs"
+local process = require "spec.support.process"
+local sluice = require "sluice"
+local sqlite = require "spec.support.engines.sqlite"
+
+local MOST = 8192 -- calls in flight
+
+-- A test in a run with a queue over SQLite, and its store's path.
+local function case(name, fn)
+  it(name, function()
+    sluice.run(function()
+      local path = sqlite.path()
+      local store <close> = assert(jobs.open("sqlite:" .. path,
+        sqlite.options))
+      fn(store:queue "mail", path)
+    end)
+    sqlite.clean()
+  end)
+end
+
+-- Keeps what is put in flight until it is told to go on.
+local function hold(path)
+  local pipe = io.popen("flock " .. path
+    .. "-lock sh -c 'echo held; exec sleep 0.3'")
+  assert.equal("held", pipe:read "l")
+  return pipe
+end
+
+-- Tasks that put one job each, with their number as its body.
+local function put_many(queue, first, last, after)
+  local tasks = {}
+  for i = first, last do
+    tasks[#tasks + 1] = sluice.create_task(function()
+      queue:put(tostring(i))
+      if after then after() end
+    end)
+  end
+  return tasks
+end
+
+describe("who waits for a call's place", function()
+  case("has it when those before do not use theirs", function(queue, path)
+    local lock <close> = hold(path)
+    local crowd
+    put_many(queue, 1, MOST, function()
+      for _, task in ipairs(crowd) do task:cancel() end
+      crowd = {}
+    end)
+    crowd = put_many(queue, 1, MOST)
+    local last = sluice.create_task(queue.put, queue, "last")
+    assert.is_number((last:await(5)))
+    assert.equal(MOST + 1, queue:stats().ready)
+  end)
+
+  case("has it in the order of arrival", function(queue, path)
+    local lock <close> = hold(path)
+    local tasks = put_many(queue, 1, MOST + 1000)
+    sluice.wait(tasks)
+    local bodies = {}
+    for i, job in ipairs(queue:peek("ready", MOST + 1000)) do
+      bodies[i] = tonumber(job.body) == i or nil
+    end
+    assert.equal(MOST + 1000, #bodies)
+  end)
+
+  it("has it when there is memory for the call", function()
+    if os.getenv "SLUICE_TOOL" then return end -- which needs more
+    local result = process.lua(([[
+      sluice.run(function()
+        local store <close> = assert(require("sluice.jobs").open(%q,
+          { durable = false }))
+        local queue, body, puts = store:queue "mail", ("x"):rep(1 << 22), {}
+        for i = 1, 48 do puts[i] = function() queue:put(body) end end
+        sluice.gather(puts)
+      end)
+      for line in io.lines "/proc/self/status" do
+        local peak = line:match "VmHWM:%%s+(%%d+)"
+        if peak then print(tonumber(peak) < 170 * 1024 or peak) end
+      end
+    ]]):format(sqlite.url()))
+    sqlite.clean()
+    assert.equal("true\n", result.stdout)
+  end)
+end)
