@@ -60,14 +60,13 @@ void sl_call_return(struct sl_call *call) {
 }
 
 bool sl_store_has_room(const struct sl_store *store) {
-  return store->in_flight < MAX_IN_FLIGHT &&
-         store->size_in_flight < MAX_SIZE;
+  return store->places < MAX_IN_FLIGHT && store->size_in_flight < MAX_SIZE;
 }
 
 /* Whether somebody who was woken comes. If his run has ended, he does not,
-   and nobody may wait for that: what is in flight then ends. */
+   and nobody may wait for that: what has a place then ends. */
 static bool is_admitting(const struct sl_store *store) {
-  return store->admitting && store->in_flight > 0;
+  return store->admitting && store->places > 0;
 }
 
 bool sl_store_is_crowded(const struct sl_store *store) {
@@ -96,10 +95,24 @@ void sl_store_free(struct sl_store *store) {
   free(store);
 }
 
-static void leave_flight(struct sl_store *store, size_t size) {
-  store->in_flight--;
-  store->size_in_flight -= size;
+/* What waits in the engine takes no place: its end may need one. */
+static void take_place(struct sl_store *store, struct sl_call *call) {
+  call->has_place = !sl_verb_waits(call->op.verb);
+  if (!call->has_place) return;
+  call->size = call->op.size;
+  store->size_in_flight += call->size;
+  store->places++;
+}
+
+static void leave_place(struct sl_store *store, struct sl_call *call) {
+  if (!call->has_place) return;
+  store->size_in_flight -= call->size;
+  store->places--;
   sl_store_admit(store);
+}
+
+static void leave_flight(struct sl_store *store) {
+  store->in_flight--;
   if (store->in_flight > 0) return;
   /* Who closes waits for the thread, also when no call is left. */
   if (store->thread != NULL && !store->closing)
@@ -109,14 +122,14 @@ static void leave_flight(struct sl_store *store, size_t size) {
 
 void sl_call_finish(struct sl_call *call) {
   struct sl_store *store = call->store;
-  size_t size = call->size;
   bool found = call->op.status != SL_OP_WAITING;
   call->state = SL_CALL_FINISHED;
   if (!sl_list_empty(&call->waiters))
     sl_task_wake(sl_task_of(call->waiters.next),
                  found ? SL_WOKEN : (enum sl_wake)call->why);
+  leave_place(store, call);
   if (call->orphan) sl_call_return(call);
-  leave_flight(store, size);
+  leave_flight(store);
 }
 
 /* -- inline: the engine runs where it is called -- */
@@ -179,8 +192,7 @@ bool sl_call_withdraw(struct sl_call *call, enum sl_wake why) {
 void sl_call_post(struct sl_call *call) {
   struct sl_store *store = call->store;
   call->state = SL_CALL_PENDING;
-  call->size = call->op.size;
-  store->size_in_flight += call->size;
+  take_place(store, call);
   if (store->in_flight++ == 0 && store->thread != NULL)
     sl_store_thread_hold(store->thread, true);
   if (store->thread != NULL) {

@@ -41,7 +41,8 @@ struct sl_call {
   struct sl_link waiters; /* the task that waits for it, or none */
   struct sl_store *store;
   uint64_t timeout_ns;
-  size_t size;       /* what it counts as while it is in flight */
+  size_t size;       /* of its memory when it was posted */
+  bool has_place;    /* it is one of the store's places */
   uint8_t state;     /* enum sl_call_state */
   bool no_wait;      /* what finds nothing is finished, TIMED_OUT */
   bool withdrawn;    /* TAKEN: if it finds nothing, it is finished */
@@ -67,7 +68,8 @@ struct sl_store {
   struct sl_link openers; /* the task that waits until it is open */
   struct sl_link closers; /* tasks that wait for it to be closed */
   uint32_t in_flight;    /* calls posted and not finished */
-  size_t size_in_flight; /* of their memory when they were posted */
+  uint32_t places;       /* of them, those that end by themselves */
+  size_t size_in_flight; /* of the memory of these */
   bool running;          /* inline: the engine runs */
   bool closing;          /* no more calls */
   bool closed;           /* nothing is left but the memory */
