@@ -32,7 +32,7 @@ struct sl_call *sl_call_new(lua_State *L, struct sl_store *store,
   if (!sl_list_empty(&store->spare)) {
     call = sl_container(sl_list_pop(&store->spare), struct sl_call, link);
     store->nspare--;
-    sl_op_reset(&call->op, verb);
+    call->op.verb = verb;
   } else {
     call = malloc(sizeof *call);
     if (call == NULL) luaL_error(L, "not enough memory");
@@ -40,7 +40,7 @@ struct sl_call *sl_call_new(lua_State *L, struct sl_store *store,
     sl_link_init(&call->link);
     sl_link_init(&call->waiters);
   }
-  sl_list_push(&store->calls, &call->link);
+  sl_list_push(&store->loose, &call->link);
   call->store = store;
   call->timeout_ns = SL_NEVER;
   call->state = SL_CALL_IDLE;
@@ -54,9 +54,21 @@ void sl_call_return(struct sl_call *call) {
     free_call(call);
     return;
   }
+  sl_op_reset(&call->op, call->op.verb);
   sl_link_unlink(&call->link);
   sl_list_push(&store->spare, &call->link);
   store->nspare++;
+}
+
+void sl_call_loosen(struct sl_call *call) {
+  sl_link_unlink(&call->link);
+  sl_list_push(&call->store->loose, &call->link);
+}
+
+void sl_store_pick_up(struct sl_store *store) {
+  while (!sl_list_empty(&store->loose))
+    sl_call_return(
+        sl_container(store->loose.next, struct sl_call, link));
 }
 
 bool sl_store_has_room(const struct sl_store *store) {
@@ -90,6 +102,7 @@ static void free_calls(struct sl_link *list) {
 void sl_store_free(struct sl_store *store) {
   if (store->boxed || !store->closed || store->in_flight > 0) return;
   free_calls(&store->calls);
+  free_calls(&store->loose);
   free_calls(&store->spare);
   sl_link_unlink(&store->link);
   free(store);
@@ -192,6 +205,8 @@ bool sl_call_withdraw(struct sl_call *call, enum sl_wake why) {
 void sl_call_post(struct sl_call *call) {
   struct sl_store *store = call->store;
   call->state = SL_CALL_PENDING;
+  sl_link_unlink(&call->link);
+  sl_list_push(&store->calls, &call->link);
   take_place(store, call);
   if (store->in_flight++ == 0 && store->thread != NULL)
     sl_store_thread_hold(store->thread, true);
@@ -260,6 +275,7 @@ struct sl_store *sl_store_new(struct sl_loop *loop,
   store->closed = true;
   sl_link_init(&store->asleep);
   sl_link_init(&store->calls);
+  sl_link_init(&store->loose);
   sl_link_init(&store->spare);
   sl_link_init(&store->crowd);
   sl_link_init(&store->openers);

@@ -37,7 +37,7 @@ enum sl_call_state {
 
 struct sl_call {
   struct sl_op op; /* first */
-  struct sl_link link;    /* among the store's calls, or its spare ones */
+  struct sl_link link;    /* among the store's calls, loose or spare ones */
   struct sl_link waiters; /* the task that waits for it, or none */
   struct sl_store *store;
   uint64_t timeout_ns;
@@ -60,7 +60,8 @@ struct sl_store {
   struct sl_engine *engine;       /* inline; NULL once closed */
   struct sl_link asleep;          /* inline: operations that found nothing */
   struct sl_deadline due;         /* inline: when to ask again */
-  struct sl_link calls;  /* in use */
+  struct sl_link calls;  /* posted, and those whose results wait */
+  struct sl_link loose;  /* being filled, or their results handed over */
   struct sl_link spare;  /* to be used again */
   uint32_t nspare;
   struct sl_link crowd;  /* tasks that wait for room */
@@ -109,6 +110,13 @@ struct sl_call *sl_call_new(lua_State *L, struct sl_store *store,
 
 /* The call is wanted no more; it is not with the engine. */
 void sl_call_return(struct sl_call *call);
+
+/* Its results are to be handed over, which may throw. */
+void sl_call_loosen(struct sl_call *call);
+
+/* Returns the calls that something thrown has left. Only where a task may
+   wait: there no other call is being filled or handed over. */
+void sl_store_pick_up(struct sl_store *store);
 
 /* Has the engine carry it out; it may be FINISHED when this returns. */
 void sl_call_post(struct sl_call *call);

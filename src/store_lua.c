@@ -64,9 +64,15 @@ static const struct sl_wait_kind close_kind = {"jobs: close", NULL, NULL,
 static const struct sl_wait_kind open_kind = {"jobs: open", NULL, NULL,
                                               NULL};
 
-/* Returns what the call came to. If that throws, it is the store's. */
+/* Returns what the call came to. If that throws, it is the store's; what did
+   without memory is not to take any until then. */
 static int deliver(lua_State *L, struct sl_call *call) {
   int n;
+  if (call->op.status == SL_OP_NO_MEMORY) {
+    sl_call_return(call);
+    return luaL_error(L, "not enough memory");
+  }
+  sl_call_loosen(call);
   luaL_checkstack(L, 16, NULL);
   n = sl_call_push(L, call);
   sl_call_return(call);
@@ -85,8 +91,10 @@ static int k_call(lua_State *L, int status, lua_KContext ctx) {
 
 static int start_k(lua_State *L, struct sl_store *store,
                    struct sl_task *task, enum sl_verb verb) {
-  struct sl_call *call = sl_call_new(L, store, verb);
+  struct sl_call *call;
   uint64_t timeout_ns;
+  sl_store_pick_up(store);
+  call = sl_call_new(L, store, verb);
   sl_call_fill(L, call);
   luaL_checkstack(L, 16, NULL); /* nothing throws once it is posted */
   if (task->scope->effective || store->closing) {

@@ -1,4 +1,5 @@
--- How many calls a store has in flight: more wait for room.
+-- How many calls a store has in flight: more wait for room. And what memory
+-- they take.
 local jobs = require "sluice.jobs"
 local process = require "spec.support.process"
 local sluice = require "sluice"
@@ -39,6 +40,24 @@ local function put_many(queue, first, last, after)
   return tasks
 end
 
+-- The most MiB that a program with `store` has had at once.
+local function peak(program)
+  local result = process.lua(([[
+    local store
+    sluice.run(function()
+      store = assert(require("sluice.jobs").open(%q, { durable = false }))
+      %s
+      store:close()
+    end)
+    for line in io.lines "/proc/self/status" do
+      print(line:match "VmHWM:%%s+(%%d+)" or "")
+    end
+  ]]):format(sqlite.url(), program))
+  sqlite.clean()
+  assert.equal("", result.stderr)
+  return tonumber(result.stdout:match "%d+") // 1024
+end
+
 describe("who waits for a call's place", function()
   case("has it when those before do not use theirs", function(queue, path)
     local lock <close> = hold(path)
@@ -77,20 +96,23 @@ describe("who waits for a call's place", function()
 
   it("has it when there is memory for the call", function()
     if os.getenv "SLUICE_TOOL" then return end -- which needs more
-    local result = process.lua(([[
-      sluice.run(function()
-        local store <close> = assert(require("sluice.jobs").open(%q,
-          { durable = false }))
-        local queue, body, puts = store:queue "mail", ("x"):rep(1 << 22), {}
-        for i = 1, 48 do puts[i] = function() queue:put(body) end end
-        sluice.gather(puts)
-      end)
-      for line in io.lines "/proc/self/status" do
-        local peak = line:match "VmHWM:%%s+(%%d+)"
-        if peak then print(tonumber(peak) < 150 * 1024 or peak) end
+    assert.is_true(peak([[
+      local queue, body, puts = store:queue "mail", ("x"):rep(1 << 22), {}
+      for i = 1, 48 do puts[i] = function() queue:put(body) end end
+      sluice.gather(puts)
+    ]]) < 150)
+  end)
+end)
+
+describe("a call that raises", function()
+  it("leaves nothing behind", function()
+    if os.getenv "SLUICE_TOOL" then return end
+    assert.is_true(peak([[
+      local queue = store:queue "mail"
+      local wrong = { { id = 1, token = "none" } }
+      for _ = 1, 50000 do
+        assert(not pcall(store.engine.ack, store.engine, queue.q, wrong))
       end
-    ]]):format(sqlite.url()))
-    sqlite.clean()
-    assert.equal("true\n", result.stdout)
+    ]]) < 25)
   end)
 end)
