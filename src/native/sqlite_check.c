@@ -27,17 +27,19 @@ static void ask(struct sl_engine *engine, struct sl_op *op,
     damaged(op, sqlite3_errmsg(engine->db.db));
 }
 
+/* How many jobs of a queue there are in a state. */
+#define THERE(state) \
+  "(SELECT count(*) FROM job WHERE queue=queue.id AND state=" state ")"
+#define TIMED_THERE(state) THERE(state " AND " SL_LITE_TIMED)
+
 static const char counters[] =
     "SELECT format('queue %s: %d %s jobs are counted, %d are there',name,"
     "counted,state,there)FROM(SELECT name,"
-    "ready counted,'ready' state,(SELECT count(*) FROM job"
-    " WHERE queue=queue.id AND state=0)there FROM queue UNION ALL SELECT name,"
-    "delayed,'delayed',(SELECT count(*) FROM job"
-    " WHERE queue=queue.id AND state=1)FROM queue UNION ALL SELECT name,"
-    "leased,'leased',(SELECT count(*) FROM job"
-    " WHERE queue=queue.id AND state=2)FROM queue UNION ALL SELECT name,"
-    "dead,'dead',(SELECT count(*) FROM job"
-    " WHERE queue=queue.id AND state=3)FROM queue)WHERE counted<>there";
+    "ready counted,'ready' state," THERE("0") "there FROM queue UNION ALL "
+    "SELECT name,delayed,'delayed'," TIMED_THERE("1") "FROM queue UNION ALL "
+    "SELECT name,leased,'leased'," TIMED_THERE("2") "FROM queue UNION ALL "
+    "SELECT name,dead,'dead'," TIMED_THERE("3") "FROM queue)"
+    "WHERE counted<>there";
 
 static const char strays[] =
     "SELECT format('job %d is of no queue or in no state',id) FROM job"
