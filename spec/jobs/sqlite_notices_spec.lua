@@ -4,11 +4,14 @@
 local process = require "spec.support.process"
 local sqlite = require "spec.support.engines.sqlite"
 
--- The first notice, of 16 bytes, made to take long; no watches.
+-- The first notice, of 16 bytes, made to take long; no watches; who is dead
+-- found alive once.
 local SHIM = [[
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -27,6 +30,20 @@ int inotify_init1(int flags) {
   errno = EMFILE;
   return -1;
 }
+int fcntl64(int fd, int command, ...) {
+  int (*system)(int, int, ...) = dlsym(RTLD_NEXT, "fcntl64");
+  static atomic_int dead;
+  va_list list;
+  va_start(list, command);
+  struct flock *lock = va_arg(list, void *);
+  va_end(list);
+  int result = system(fd, command, lock);
+  if (command == F_OFD_GETLK && getenv("LATE_DEATH") != NULL &&
+      lock->l_type == F_UNLCK && atomic_fetch_add(&dead, 1) == 0)
+    lock->l_type = F_WRLCK;
+  return result;
+}
+int fcntl(int fd, int command, ...) __attribute__((alias("fcntl64")));
 ]]
 
 -- Runs a program with that, and `first` and `second`, stores on one file.
@@ -108,6 +125,23 @@ describe("a job of another process", function()
       sluice.sleep(1.5) -- until it has no other reason to look
       first:queue("mail"):put "a"
       print((task:await() or { body = "nothing" }).body)
+    ]]))
+  end)
+end)
+
+describe("a process that dies", function()
+  it("has its jobs taken over though it was told of too early", function()
+    assert.equal("2\ttrue\n", run("LATE_DEATH", [[
+      first:queue("mail"):put "a"
+      local child = require("spec.support.children").start(
+        "say(store:queue('mail'):reserve(5).attempts) sluice.sleep(60)", url)
+      assert(child:line() == "1")
+      local queue = second:queue "mail"
+      local task = sluice.create_task(queue.reserve, queue, 5)
+      sluice.sleep(0.05)
+      local start = sluice.time()
+      child:kill()
+      print(task:await().attempts, sluice.time() - start < 0.8)
     ]]))
   end)
 end)

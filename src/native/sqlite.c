@@ -32,6 +32,7 @@ enum {
 
 static const int64_t SECOND = INT64_C(1000000000);
 static const int64_t LOOK_NS = INT64_C(100000000); /* without a watch */
+static const int64_t DEATH_NS = INT64_C(50000000); /* until it is over */
 
 #if defined(__GNUC__)
 __attribute__((visibility("default")))
@@ -310,11 +311,25 @@ static void move(struct sl_link *from, struct sl_link *to, bool waits) {
   }
 }
 
-/* What other processes have told. */
+/* What other processes have told. The kernel tells of a death before it drops
+   the lock that says that the process lives: it is looked for twice. */
 static void heard(struct sl_engine *engine) {
   struct sl_lite_news news = sl_lite_heard(&engine->files);
   engine->news = engine->news || news.commit;
   engine->deaths = engine->deaths || news.death;
+  if (news.death && engine->files.watch >= 0)
+    engine->death_ns = read_clock(CLOCK_MONOTONIC) + DEATH_NS;
+}
+
+/* What was told until a batch began. One that writes tries those who wait. */
+static void catch_up(struct sl_engine *engine) {
+  if (engine->others > 0 && (engine->locked || engine->files.watch >= 0))
+    heard(engine);
+  if (!engine->locked) return;
+  engine->news = false;
+  if (engine->death_ns > engine->host_ns) return;
+  engine->deaths = true;
+  engine->death_ns = INT64_MAX;
 }
 
 static void tidy_log(struct sl_engine *engine) {
@@ -348,9 +363,7 @@ static void run(struct sl_engine *engine, struct sl_link *ops,
   struct sl_link done;
   bool doubt, good;
   engine->host_ns = now_ns;
-  if (engine->others > 0 && (engine->locked || engine->files.watch >= 0))
-    heard(engine);
-  if (engine->locked) engine->news = false; /* those who wait are tried */
+  catch_up(engine);
   tidy_log(engine);
   look_for_room(engine);
   good = attempt(engine, ops, waiting, &doubt);
@@ -388,7 +401,8 @@ static bool ripe(struct sl_engine *engine, struct sl_link *waiting,
   if (engine->renew_ns != INT64_MAX &&
       engine->renew_ns <= sl_lite_time(engine))
     return true;
-  return (engine->news || engine->deaths) && engine->awaited;
+  return engine->awaited && (engine->news || engine->deaths ||
+                             engine->death_ns <= now_ns);
 }
 
 static int64_t wake_ns(struct sl_engine *engine) {
@@ -397,6 +411,7 @@ static int64_t wake_ns(struct sl_engine *engine) {
     look = read_clock(CLOCK_MONOTONIC) + LOOK_NS;
     if (look < wake) wake = look;
   }
+  if (engine->awaited && engine->death_ns < wake) wake = engine->death_ns;
   if (engine->renew_ns == INT64_MAX) return wake;
   renew = read_clock(CLOCK_MONOTONIC) +
           (engine->renew_ns - sl_lite_time(engine));
@@ -468,6 +483,7 @@ static struct sl_engine *open_engine(const struct sl_engine_config *config,
   engine->files.lock = engine->files.notify = engine->files.watch = -1;
   engine->renew_ns = INT64_MAX;
   engine->idle_ns = INT64_MAX;
+  engine->death_ns = INT64_MAX;
   engine->data_version = -1;
   sl_hash_init(&engine->kept_by_id);
   if (open_in(engine, config, error)) {

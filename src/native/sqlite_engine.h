@@ -56,6 +56,7 @@ struct sl_engine {
   int64_t data_version;
   int64_t others;    /* processes that have the store open, less this one */
   int64_t idle_ns;   /* when the log is carried over, in the host's time */
+  int64_t death_ns;  /* when somebody is to be dead, likewise */
   bool locked;
   bool late;    /* something was due, which could not be put right unlocked */
   bool news;    /* others have committed */
