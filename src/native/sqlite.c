@@ -116,8 +116,12 @@ static void join(struct sl_engine *engine) {
                    (long long)engine->owner, (long long)engine->offset_ns,
                    boot);
   sl_lite_exec(db, text);
-  sl_lite_claim(&engine->files, engine->owner);
-  sl_lite_enrol(engine);
+  if (sl_lite_claim(&engine->files, engine->owner)) {
+    sl_lite_enrol(engine);
+  } else {
+    engine->refused = errno;
+    sl_lite_note(db, SQLITE_IOERR_LOCK);
+  }
 }
 
 static void load_root(struct sl_engine *engine) {
@@ -440,7 +444,10 @@ static bool start(struct sl_engine *engine, struct sl_engine_error *error) {
     go_full(engine);
     if (begin_work(engine)) return true;
   }
-  sl_lite_db_fail(&engine->db, error);
+  if (engine->refused != 0)
+    sl_lite_fail_errno(error, "the notify file", engine->refused);
+  else
+    sl_lite_db_fail(&engine->db, error);
   return false;
 }
 

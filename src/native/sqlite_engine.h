@@ -48,6 +48,7 @@ struct sl_engine {
   struct sl_hash kept_by_id;
   int64_t renew_ns; /* the first of them; INT64_MAX: none */
   int64_t owner;
+  int refused;       /* opening: errno of the owner's lock; 0: it has it */
   int64_t offset_ns; /* the store's time less that since the machine began */
   int64_t now_ns;    /* the store's time, in a batch */
   int64_t skew_ns;   /* the machine's clock less that, if somebody set it */
