@@ -175,6 +175,13 @@ describe("sqlite: opens", function()
     os.remove(link)
   end)
 
+  case("with a checksum that is the same on every machine", function(path)
+    local store <close> = assert(jobs.open("sqlite:" .. path))
+    store:queue("mail"):put "hello"
+    local pipe <close> = io.popen("sqlite3 " .. path .. " 'SELECT crc FROM job'")
+    assert.equal("295495456", pipe:read "l")
+  end)
+
   case("with a time that goes on though the clock is set", function(path)
     local store = assert(jobs.open("sqlite:" .. path))
     store:queue("mail"):put "a"

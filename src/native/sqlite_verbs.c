@@ -14,10 +14,17 @@ enum {
 
 static const struct sl_text no_text = {NULL, 0};
 
+/* The same on every machine, as the file is. */
+static void write_number(unsigned char *to, int64_t number) {
+  for (int i = 0; i < 8; i++)
+    to[i] = (unsigned char)((uint64_t)number >> (8 * i));
+}
+
 uint32_t sl_lite_checksum(int64_t id, int format, struct sl_text body) {
-  const int64_t whose[2] = {id, format};
-  uint32_t crc = sl_crc32c(0, whose, sizeof whose);
-  return sl_crc32c(crc, body.data, body.len);
+  unsigned char whose[16];
+  write_number(whose, id);
+  write_number(whose + 8, format);
+  return sl_crc32c(sl_crc32c(0, whose, sizeof whose), body.data, body.len);
 }
 
 static bool failed(const struct sl_engine *engine) {
