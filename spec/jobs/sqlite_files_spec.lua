@@ -111,6 +111,11 @@ describe("sqlite: opens", function()
       open_with("NO_LOCKS", path))
   end)
 
+  case("nothing with a SQLite for one thread", function(path)
+    assert.matches("^nil\t.*for one thread only\tENOTSUP\n$",
+      open_with("ONE_THREAD", path))
+  end)
+
   case("as many files as a process may have", function(path)
     local result = process.lua(([[
       local jobs, stores = require "sluice.jobs", {}
