@@ -183,7 +183,8 @@ describe("sqlite: opens", function()
   case("with a checksum that is the same on every machine", function(path)
     local store <close> = assert(jobs.open("sqlite:" .. path))
     store:queue("mail"):put "hello"
-    local pipe <close> = io.popen("sqlite3 " .. path .. " 'SELECT crc FROM job'")
+    local pipe <close> = io.popen("sqlite3 " .. path
+      .. " 'SELECT crc FROM job'")
     assert.equal("295495456", pipe:read "l")
   end)
 

@@ -60,7 +60,7 @@ end
 
 describe("who waits for a call's place", function()
   case("has it when those before do not use theirs", function(queue, path)
-    local lock <close> = hold(path)
+    local _ <close> = hold(path)
     local crowd
     put_many(queue, 1, MOST, function()
       for _, task in ipairs(crowd) do task:cancel() end
@@ -73,7 +73,7 @@ describe("who waits for a call's place", function()
   end)
 
   case("has it in the order of arrival", function(queue, path)
-    local lock <close> = hold(path)
+    local _ <close> = hold(path)
     local tasks = put_many(queue, 1, MOST + 1000)
     sluice.wait(tasks)
     local bodies = {}

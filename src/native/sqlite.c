@@ -362,6 +362,40 @@ static bool look_again(struct sl_engine *engine) {
   return true;
 }
 
+/* Notices go by the order of the lock: one that came later than it would be
+   written over that of who had the lock next, whom then nobody hears. */
+static void leave(struct sl_engine *engine) {
+  if (!engine->locked) return;
+  if (engine->tell && engine->others > 0) sl_lite_notify(&engine->files);
+  engine->tell = false;
+  engine->locked = false;
+  sl_lite_unlock(&engine->files);
+}
+
+bool sl_lite_breathe(struct sl_engine *engine) {
+  const char *message;
+  bool doubt;
+  if (engine->renew_ns == INT64_MAX ||
+      engine->renew_ns > sl_lite_time(engine))
+    return true;
+  engine->db.error = SQLITE_IOERR_LOCK;
+  if (!enter(engine, true, &message)) return false;
+  begin(engine);
+  commit(engine, &doubt);
+  leave(engine);
+  return engine->db.error == 0;
+}
+
+/* What takes long is done when the others are committed and let in. */
+static void check_all(struct sl_engine *engine, struct sl_link *ops) {
+  for (struct sl_link *at = ops->next; at != ops; at = at->next) {
+    struct sl_op *op = op_of(at);
+    if (op->verb != SL_OP_CHECK || op->status != SL_OP_DONE) continue;
+    leave(engine);
+    sl_lite_check(engine, op);
+  }
+}
+
 static void run(struct sl_engine *engine, struct sl_link *ops,
                 struct sl_link *waiting, int64_t now_ns) {
   struct sl_link done;
@@ -379,18 +413,9 @@ static void run(struct sl_engine *engine, struct sl_link *ops,
   while (!sl_list_empty(&done)) sl_list_push(ops, sl_list_pop(&done));
   for (struct sl_link *at = ops->next; at != ops; at = at->next)
     let_go(engine, op_of(at));
+  check_all(engine, ops);
   engine->idle_ns =
       engine->db.wal_frames > 0 ? now_ns + SECOND : INT64_MAX;
-}
-
-/* Notices go by the order of the lock: one that came later than it would be
-   written over that of who had the lock next, whom then nobody hears. */
-static void leave(struct sl_engine *engine) {
-  if (!engine->locked) return;
-  if (engine->tell && engine->others > 0) sl_lite_notify(&engine->files);
-  engine->tell = false;
-  engine->locked = false;
-  sl_lite_unlock(&engine->files);
 }
 
 /* -- waking up -- */

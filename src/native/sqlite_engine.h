@@ -165,8 +165,15 @@ void sl_lite_peek(struct sl_engine *engine, struct sl_op *op);
 void sl_lite_look_at(struct sl_engine *engine, struct sl_op *op);
 void sl_lite_list_queues(struct sl_engine *engine, struct sl_op *op);
 
+/* -- sqlite.c -- */
+
+/* Between batches: renews what is to be renewed by now. False: it cannot;
+   db.error. */
+bool sl_lite_breathe(struct sl_engine *engine);
+
 /* -- sqlite_check.c -- */
 
+/* Between batches. */
 void sl_lite_check(struct sl_engine *engine, struct sl_op *op);
 
 /* The checksum of a body. */
