@@ -64,8 +64,8 @@ static const struct sl_wait_kind close_kind = {"jobs: close", NULL, NULL,
 static const struct sl_wait_kind open_kind = {"jobs: open", NULL, NULL,
                                               NULL};
 
-/* Returns what the call came to. If that throws, it is the store's; what did
-   without memory is not to take any until then. */
+/* Returns what the call came to. If that throws, it is the store's; one that
+   failed for want of memory gives back its own at once. */
 static int deliver(lua_State *L, struct sl_call *call) {
   int n;
   if (call->op.status == SL_OP_NO_MEMORY) {
