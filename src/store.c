@@ -32,7 +32,7 @@ struct sl_call *sl_call_new(lua_State *L, struct sl_store *store,
   if (!sl_list_empty(&store->spare)) {
     call = sl_container(sl_list_pop(&store->spare), struct sl_call, link);
     store->nspare--;
-    sl_op_reset(&call->op, verb);
+    call->op.verb = verb;
   } else {
     call = malloc(sizeof *call);
     if (call == NULL) luaL_error(L, "not enough memory");
@@ -40,7 +40,7 @@ struct sl_call *sl_call_new(lua_State *L, struct sl_store *store,
     sl_link_init(&call->link);
     sl_link_init(&call->waiters);
   }
-  sl_list_push(&store->calls, &call->link);
+  sl_list_push(&store->loose, &call->link);
   call->store = store;
   call->timeout_ns = SL_NEVER;
   call->state = SL_CALL_IDLE;
@@ -54,22 +54,44 @@ void sl_call_return(struct sl_call *call) {
     free_call(call);
     return;
   }
+  sl_op_reset(&call->op, call->op.verb);
   sl_link_unlink(&call->link);
   sl_list_push(&store->spare, &call->link);
   store->nspare++;
 }
 
-bool sl_store_has_room(const struct sl_store *store) {
-  return store->in_flight + store->granted < MAX_IN_FLIGHT &&
-         store->size_in_flight < MAX_SIZE;
+void sl_call_loosen(struct sl_call *call) {
+  sl_link_unlink(&call->link);
+  sl_list_push(&call->store->loose, &call->link);
 }
 
-/* There is room: who waits longest has it. */
-static void admit(struct sl_store *store) {
-  while (sl_store_has_room(store) && !sl_list_empty(&store->crowd)) {
-    store->granted++;
-    sl_task_wake(sl_task_of(store->crowd.next), SL_WOKEN);
-  }
+void sl_store_pick_up(struct sl_store *store) {
+  while (!sl_list_empty(&store->loose))
+    sl_call_return(
+        sl_container(store->loose.next, struct sl_call, link));
+}
+
+bool sl_store_has_room(const struct sl_store *store) {
+  return store->places < MAX_IN_FLIGHT && store->size_in_flight < MAX_SIZE;
+}
+
+/* Whether somebody who was woken comes. If his run has ended, he does not,
+   and nobody may wait for that: what has a place then ends. */
+static bool is_admitting(const struct sl_store *store) {
+  return store->admitting && store->places > 0;
+}
+
+bool sl_store_is_crowded(const struct sl_store *store) {
+  return is_admitting(store) || !sl_list_empty(&store->crowd) ||
+         !sl_store_has_room(store);
+}
+
+void sl_store_admit(struct sl_store *store) {
+  if (is_admitting(store) || sl_list_empty(&store->crowd) ||
+      !sl_store_has_room(store))
+    return;
+  store->admitting = true;
+  sl_task_wake(sl_task_of(store->crowd.next), SL_WOKEN);
 }
 
 static void free_calls(struct sl_link *list) {
@@ -80,15 +102,30 @@ static void free_calls(struct sl_link *list) {
 void sl_store_free(struct sl_store *store) {
   if (store->boxed || !store->closed || store->in_flight > 0) return;
   free_calls(&store->calls);
+  free_calls(&store->loose);
   free_calls(&store->spare);
   sl_link_unlink(&store->link);
   free(store);
 }
 
-static void leave_flight(struct sl_store *store, size_t size) {
+/* What waits in the engine takes no place: its end may need one. */
+static void take_place(struct sl_store *store, struct sl_call *call) {
+  call->has_place = !sl_verb_waits(call->op.verb);
+  if (!call->has_place) return;
+  call->size = call->op.size;
+  store->size_in_flight += call->size;
+  store->places++;
+}
+
+static void leave_place(struct sl_store *store, struct sl_call *call) {
+  if (!call->has_place) return;
+  store->size_in_flight -= call->size;
+  store->places--;
+  sl_store_admit(store);
+}
+
+static void leave_flight(struct sl_store *store) {
   store->in_flight--;
-  store->size_in_flight -= size;
-  if (!sl_list_empty(&store->crowd)) admit(store);
   if (store->in_flight > 0) return;
   /* Who closes waits for the thread, also when no call is left. */
   if (store->thread != NULL && !store->closing)
@@ -98,14 +135,14 @@ static void leave_flight(struct sl_store *store, size_t size) {
 
 void sl_call_finish(struct sl_call *call) {
   struct sl_store *store = call->store;
-  size_t size = call->size;
   bool found = call->op.status != SL_OP_WAITING;
   call->state = SL_CALL_FINISHED;
   if (!sl_list_empty(&call->waiters))
     sl_task_wake(sl_task_of(call->waiters.next),
                  found ? SL_WOKEN : (enum sl_wake)call->why);
+  leave_place(store, call);
   if (call->orphan) sl_call_return(call);
-  leave_flight(store, size);
+  leave_flight(store);
 }
 
 /* -- inline: the engine runs where it is called -- */
@@ -168,8 +205,9 @@ bool sl_call_withdraw(struct sl_call *call, enum sl_wake why) {
 void sl_call_post(struct sl_call *call) {
   struct sl_store *store = call->store;
   call->state = SL_CALL_PENDING;
-  call->size = call->op.size;
-  store->size_in_flight += call->size;
+  sl_link_unlink(&call->link);
+  sl_list_push(&store->calls, &call->link);
+  take_place(store, call);
   if (store->in_flight++ == 0 && store->thread != NULL)
     sl_store_thread_hold(store->thread, true);
   if (store->thread != NULL) {
@@ -237,6 +275,7 @@ struct sl_store *sl_store_new(struct sl_loop *loop,
   store->closed = true;
   sl_link_init(&store->asleep);
   sl_link_init(&store->calls);
+  sl_link_init(&store->loose);
   sl_link_init(&store->spare);
   sl_link_init(&store->crowd);
   sl_link_init(&store->openers);

@@ -37,11 +37,12 @@ enum sl_call_state {
 
 struct sl_call {
   struct sl_op op; /* first */
-  struct sl_link link;    /* among the store's calls, or its spare ones */
+  struct sl_link link;    /* among the store's calls, loose or spare ones */
   struct sl_link waiters; /* the task that waits for it, or none */
   struct sl_store *store;
   uint64_t timeout_ns;
-  size_t size;       /* what it counts as while it is in flight */
+  size_t size;       /* of its memory when it was posted */
+  bool has_place;    /* it is one of the store's places */
   uint8_t state;     /* enum sl_call_state */
   bool no_wait;      /* what finds nothing is finished, TIMED_OUT */
   bool withdrawn;    /* TAKEN: if it finds nothing, it is finished */
@@ -59,15 +60,17 @@ struct sl_store {
   struct sl_engine *engine;       /* inline; NULL once closed */
   struct sl_link asleep;          /* inline: operations that found nothing */
   struct sl_deadline due;         /* inline: when to ask again */
-  struct sl_link calls;  /* in use */
+  struct sl_link calls;  /* posted, and those whose results wait */
+  struct sl_link loose;  /* being filled, or their results handed over */
   struct sl_link spare;  /* to be used again */
   uint32_t nspare;
   struct sl_link crowd;  /* tasks that wait for room */
-  uint32_t granted;      /* those that have it and have not run yet */
+  bool admitting;        /* one of them was woken and has not run yet */
   struct sl_link openers; /* the task that waits until it is open */
   struct sl_link closers; /* tasks that wait for it to be closed */
   uint32_t in_flight;    /* calls posted and not finished */
-  size_t size_in_flight; /* of their memory when they were posted */
+  uint32_t places;       /* of them, those that end by themselves */
+  size_t size_in_flight; /* of the memory of these */
   bool running;          /* inline: the engine runs */
   bool closing;          /* no more calls */
   bool closed;           /* nothing is left but the memory */
@@ -93,12 +96,27 @@ void sl_store_close(struct sl_store *store);
 /* Whether one more call may be posted. */
 bool sl_store_has_room(const struct sl_store *store);
 
+/* Whether who calls now must wait for room, behind the others. */
+bool sl_store_is_crowded(const struct sl_store *store);
+
+/* If there is room, wakes who waits for it longest. One at a time: how much
+   each takes is known when it has posted. Who is woken looks whether there
+   still is room, and sees to the next, also if it posts nothing. */
+void sl_store_admit(struct sl_store *store);
+
 /* A new call. Throws: memory. */
 struct sl_call *sl_call_new(lua_State *L, struct sl_store *store,
                             enum sl_verb verb);
 
 /* The call is wanted no more; it is not with the engine. */
 void sl_call_return(struct sl_call *call);
+
+/* Its results are to be handed over, which may throw. */
+void sl_call_loosen(struct sl_call *call);
+
+/* Returns the calls that something thrown has left. Only where a task may
+   wait: there no other call is being filled or handed over. */
+void sl_store_pick_up(struct sl_store *store);
 
 /* Has the engine carry it out; it may be FINISHED when this returns. */
 void sl_call_post(struct sl_call *call);

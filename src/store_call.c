@@ -3,7 +3,7 @@
 **
 ** Everything that an operation refers to is copied: a script may collect or
 ** change it while the engine works. What is thrown in here leaves the call
-** to its store.
+** to its store, which picks it up at the next one.
 */
 #include <math.h>
 #include <string.h>
@@ -308,7 +308,6 @@ static int push_lost(lua_State *L, const struct sl_op *op) {
 }
 
 static int push_failure(lua_State *L, const struct sl_op *op) {
-  if (op->status == SL_OP_NO_MEMORY) no_memory(L);
   if (op->status == SL_OP_LEASE_LOST) return push_lost(L, op);
   sl_fail(L, reasons[op->status]);
   if (op->message == NULL) return 2;

@@ -64,9 +64,15 @@ static const struct sl_wait_kind close_kind = {"jobs: close", NULL, NULL,
 static const struct sl_wait_kind open_kind = {"jobs: open", NULL, NULL,
                                               NULL};
 
-/* Returns what the call came to. If that throws, it is the store's. */
+/* Returns what the call came to. If that throws, it is the store's; one that
+   failed for want of memory gives back its own at once. */
 static int deliver(lua_State *L, struct sl_call *call) {
   int n;
+  if (call->op.status == SL_OP_NO_MEMORY) {
+    sl_call_return(call);
+    return luaL_error(L, "not enough memory");
+  }
+  sl_call_loosen(call);
   luaL_checkstack(L, 16, NULL);
   n = sl_call_push(L, call);
   sl_call_return(call);
@@ -85,8 +91,10 @@ static int k_call(lua_State *L, int status, lua_KContext ctx) {
 
 static int start_k(lua_State *L, struct sl_store *store,
                    struct sl_task *task, enum sl_verb verb) {
-  struct sl_call *call = sl_call_new(L, store, verb);
+  struct sl_call *call;
   uint64_t timeout_ns;
+  sl_store_pick_up(store);
+  call = sl_call_new(L, store, verb);
   sl_call_fill(L, call);
   luaL_checkstack(L, 16, NULL); /* nothing throws once it is posted */
   if (task->scope->effective || store->closing) {
@@ -108,15 +116,31 @@ static struct sl_store *check_store(lua_State *L) {
   return box->store;
 }
 
-/* Room was found, or the store was closed. The verb is above the arguments. */
+static int k_crowd(lua_State *L, int status, lua_KContext ctx);
+
+/* Waits for room, in front of `next`. The verb is above the arguments. */
+static int await_room_k(lua_State *L, struct sl_store *store,
+                        struct sl_task *task, struct sl_link *next) {
+  return sl_wait_park_k(L, task, next, &crowd_kind, store, SL_NEVER, k_crowd);
+}
+
+/* There may be room, or the store was closed. The next is woken at once, as
+   this one may raise; it runs when this one has posted. */
 static int k_crowd(lua_State *L, int status, lua_KContext ctx) {
   struct sl_task *task = (struct sl_task *)ctx;
   struct sl_store *store = check_store(L);
   enum sl_verb verb = (enum sl_verb)lua_tointeger(L, NARGUMENTS + 1);
   (void)status;
-  if (task->woken == SL_WOKEN) store->granted--;
+  if (task->woken == SL_WOKEN) {
+    store->admitting = false;
+    sl_store_admit(store);
+  }
   if (sl_wait_outcome(L, task) == SL_SHUT_DOWN || store->closing)
     return sl_fail(L, "closed");
+  if (!sl_store_has_room(store) && !task->scope->effective) {
+    lua_settop(L, NARGUMENTS + 1);
+    return await_room_k(L, store, task, store->crowd.next);
+  }
   lua_settop(L, NARGUMENTS);
   return start_k(L, store, task, verb);
 }
@@ -129,10 +153,9 @@ static int perform(lua_State *L, enum sl_verb verb) {
     return sl_wait_pause_k(L, task, methods_by_verb[verb]);
   if (store == NULL || store->closing) return sl_fail(L, "closed");
   lua_settop(L, NARGUMENTS);
-  if (sl_store_has_room(store)) return start_k(L, store, task, verb);
+  if (!sl_store_is_crowded(store)) return start_k(L, store, task, verb);
   lua_pushinteger(L, (lua_Integer)verb);
-  return sl_wait_park_k(L, task, &store->crowd, &crowd_kind, store, SL_NEVER,
-                        k_crowd);
+  return await_room_k(L, store, task, &store->crowd);
 }
 
 #define METHOD(name, verb) \

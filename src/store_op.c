@@ -120,3 +120,7 @@ bool sl_verb_writes(enum sl_verb verb) {
   return verb != SL_OP_PEEK && verb != SL_OP_JOB && verb != SL_OP_STATS &&
          verb != SL_OP_QUEUES && verb != SL_OP_CHECK && verb != SL_OP_DRAIN;
 }
+
+bool sl_verb_waits(enum sl_verb verb) {
+  return verb == SL_OP_RESERVE || verb == SL_OP_DRAIN;
+}

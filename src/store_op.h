@@ -164,4 +164,7 @@ void sl_op_fail(struct sl_op *op, enum sl_op_status status,
 /* Whether the verb can change what is stored. */
 bool sl_verb_writes(enum sl_verb verb);
 
+/* Whether the verb may find nothing, and wait for other operations. */
+bool sl_verb_waits(enum sl_verb verb);
+
 #endif

@@ -152,9 +152,8 @@ static int64_t next_ns(struct sl_store_thread *thread) {
 }
 
 static bool any_writes(struct sl_store_thread *thread) {
-  struct sl_link *at = thread->pending.next;
-  if (at == &thread->pending) return true; /* those asleep, or the engine */
-  for (; at != &thread->pending; at = at->next)
+  struct sl_link *pending = &thread->pending;
+  for (struct sl_link *at = pending->next; at != pending; at = at->next)
     if (sl_verb_writes(sl_call_of(at)->op.verb)) return true;
   return false;
 }
@@ -241,9 +240,9 @@ static bool step(struct sl_store_thread *thread) {
   uv_mutex_lock(&thread->mutex);
   over = thread->stopping ||
          (thread->ending && sl_list_empty(&thread->pending));
-  due = !sl_list_empty(&thread->pending) ||
-        is_ripe(thread, (int64_t)uv_hrtime());
-  writes = any_writes(thread);
+  /* Calls that only look do not put off those asleep, or the engine. */
+  writes = any_writes(thread) || is_ripe(thread, (int64_t)uv_hrtime());
+  due = writes || !sl_list_empty(&thread->pending);
   thread->sleeping = !over && !due;
   listens = !sl_list_empty(&thread->asleep);
   if (thread->sleeping) next = next_ns(thread);

@@ -34,6 +34,45 @@ local function fails(code, pattern, url)
   assert.matches(pattern, message)
 end
 
+-- No locks of bytes; a SQLite that is for one thread only.
+local SHIM = [[
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdlib.h>
+int fcntl64(int fd, int command, ...) {
+  int (*system)(int, int, ...) = dlsym(RTLD_NEXT, "fcntl64");
+  va_list list;
+  va_start(list, command);
+  void *arg = va_arg(list, void *);
+  va_end(list);
+  if (command != F_OFD_SETLK || getenv("NO_LOCKS") == NULL)
+    return system(fd, command, arg);
+  errno = ENOLCK;
+  return -1;
+}
+int fcntl(int fd, int command, ...) __attribute__((alias("fcntl64")));
+int sqlite3_threadsafe(void) { return getenv("ONE_THREAD") == NULL; }
+]]
+
+-- What the opening of a store at `path` returns with that.
+local function open_with(setting, path)
+  local source, library = path .. ".c", path .. ".so"
+  write(source, SHIM)
+  assert(os.execute(("cc -shared -fPIC -o %s %s -ldl"):format(library,
+    source)))
+  local result = process.lua(([[
+    print(sluice.run(require("sluice.jobs").open, %q))
+  ]]):format("sqlite:" .. path), ("env %s=1 LD_PRELOAD=%s "
+    .. "SLUICE_PRELOAD=%s"):format(setting, library, library))
+  os.remove(source)
+  os.remove(library)
+  assert.equal("", result.stderr)
+  return result.stdout
+end
+
 describe("sqlite: opens", function()
   case("no path that is none", function()
     fails("EINVAL", "no path", "sqlite:")
@@ -65,6 +104,16 @@ describe("sqlite: opens", function()
     os.execute("mkfifo " .. path)
     fails("EFTYPE", "not a regular file", "sqlite:" .. path)
     assert.is_nil(io.open(path .. "-lock"))
+  end)
+
+  case("nothing without the lock that says that it lives", function(path)
+    assert.matches("^nil\t.*the notify file: .*\tENOLCK\n$",
+      open_with("NO_LOCKS", path))
+  end)
+
+  case("nothing with a SQLite for one thread", function(path)
+    assert.matches("^nil\t.*for one thread only\tENOTSUP\n$",
+      open_with("ONE_THREAD", path))
   end)
 
   case("as many files as a process may have", function(path)
@@ -129,6 +178,14 @@ describe("sqlite: opens", function()
     assert.equal("a", other:queue("mail"):reserve(0).body)
     assert.is_nil(io.open(link .. "-lock"))
     os.remove(link)
+  end)
+
+  case("with a checksum that is the same on every machine", function(path)
+    local store <close> = assert(jobs.open("sqlite:" .. path))
+    store:queue("mail"):put "hello"
+    local pipe <close> = io.popen("sqlite3 " .. path
+      .. " 'SELECT crc FROM job'")
+    assert.equal("295495456", pipe:read "l")
   end)
 
   case("with a time that goes on though the clock is set", function(path)

@@ -4,11 +4,14 @@
 local process = require "spec.support.process"
 local sqlite = require "spec.support.engines.sqlite"
 
--- The first notice, of 16 bytes, made to take long; no watches.
+-- The first notice, of 16 bytes, made to take long; no watches; who is dead
+-- found alive once.
 local SHIM = [[
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -27,6 +30,20 @@ int inotify_init1(int flags) {
   errno = EMFILE;
   return -1;
 }
+int fcntl64(int fd, int command, ...) {
+  int (*system)(int, int, ...) = dlsym(RTLD_NEXT, "fcntl64");
+  static atomic_int dead;
+  va_list list;
+  va_start(list, command);
+  struct flock *lock = va_arg(list, void *);
+  va_end(list);
+  int result = system(fd, command, lock);
+  if (command == F_OFD_GETLK && getenv("LATE_DEATH") != NULL &&
+      lock->l_type == F_UNLCK && atomic_fetch_add(&dead, 1) == 0)
+    lock->l_type = F_WRLCK;
+  return result;
+}
+int fcntl(int fd, int command, ...) __attribute__((alias("fcntl64")));
 ]]
 
 -- Runs a program with that, and `first` and `second`, stores on one file.
@@ -67,6 +84,40 @@ describe("a job of another process", function()
     ]]))
   end)
 
+  it("is told of while others look at the store", function()
+    assert.equal("true\n", run("NO_SHIM", [[
+      local queue, over = second:queue "mail", false
+      local task = sluice.create_task(function()
+        for _ = 1, 20 do queue:reserve(10):ack() end
+      end)
+      local function look() while not over do queue:stats() end end
+      local looking = { sluice.create_task(look), sluice.create_task(look) }
+      sluice.sleep(0.05)
+      local start, mail = sluice.time(), first:queue "mail"
+      for i = 1, 20 do
+        mail:put("a")
+        while mail:stats().acks < i do sluice.sleep(0.001) end
+      end
+      print(sluice.time() - start < 1)
+      over = true
+      sluice.wait(looking)
+    ]]))
+  end)
+
+  it("is told of though another call of its batch fails", function()
+    assert.equal("a\tdamaged\ttrue\n", run("NO_SHIM", [[
+      local queue, mail = second:queue "mail", first:queue "mail"
+      local task = sluice.create_task(queue.reserve, queue, 2)
+      sluice.sleep(0.05)
+      local start = sluice.time()
+      local _, wrong = table.unpack(sluice.gather({
+        function() return mail:put "a" end,
+        function() return select(2, first.engine:put(99, { "astray" })) end,
+      }))
+      print(task:await().body, wrong, sluice.time() - start < 0.8)
+    ]]))
+  end)
+
   it("is told of where the kernel watches no files", function()
     assert.equal("a\n", run("NO_WATCH", [[
       local queue = second:queue "mail"
@@ -74,6 +125,23 @@ describe("a job of another process", function()
       sluice.sleep(1.5) -- until it has no other reason to look
       first:queue("mail"):put "a"
       print((task:await() or { body = "nothing" }).body)
+    ]]))
+  end)
+end)
+
+describe("a process that dies", function()
+  it("has its jobs taken over though it was told of too early", function()
+    assert.equal("2\ttrue\n", run("LATE_DEATH", [[
+      first:queue("mail"):put "a"
+      local child = require("spec.support.children").start(
+        "say(store:queue('mail'):reserve(5).attempts) sluice.sleep(60)", url)
+      assert(child:line() == "1")
+      local queue = second:queue "mail"
+      local task = sluice.create_task(queue.reserve, queue, 5)
+      sluice.sleep(0.05)
+      local start = sluice.time()
+      child:kill()
+      print(task:await().attempts, sluice.time() - start < 0.8)
     ]]))
   end)
 end)

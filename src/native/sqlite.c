@@ -32,6 +32,7 @@ enum {
 
 static const int64_t SECOND = INT64_C(1000000000);
 static const int64_t LOOK_NS = INT64_C(100000000); /* without a watch */
+static const int64_t DEATH_NS = INT64_C(50000000); /* until it is over */
 
 #if defined(__GNUC__)
 __attribute__((visibility("default")))
@@ -115,8 +116,12 @@ static void join(struct sl_engine *engine) {
                    (long long)engine->owner, (long long)engine->offset_ns,
                    boot);
   sl_lite_exec(db, text);
-  sl_lite_claim(&engine->files, engine->owner);
-  sl_lite_enrol(engine);
+  if (sl_lite_claim(&engine->files, engine->owner)) {
+    sl_lite_enrol(engine);
+  } else {
+    engine->refused = errno;
+    sl_lite_note(db, SQLITE_IOERR_LOCK);
+  }
 }
 
 static void load_root(struct sl_engine *engine) {
@@ -164,7 +169,6 @@ static void end_doubt(struct sl_engine *engine) {
 
 static void begin(struct sl_engine *engine) {
   engine->db.error = 0;
-  engine->tell = false;
   engine->late = false;
   read_time(engine);
   end_doubt(engine);
@@ -279,13 +283,23 @@ static bool enter(struct sl_engine *engine, bool writes,
   return false;
 }
 
-/* Leases that were ended are not renewed any more. */
+/* Whether the operation ends its leases, or was the last that tries to: what
+   may succeed a little later is called again, with the lease renewed so long;
+   who gives a job back goes. */
+static bool parts(const struct sl_op *op) {
+  switch (op->verb) {
+    case SL_OP_RELEASE: return true;
+    case SL_OP_ACK:
+    case SL_OP_NACK:
+    case SL_OP_BURY:
+      return op->status != SL_OP_UNAVAILABLE &&
+             op->status != SL_OP_UNKNOWN && op->status != SL_OP_NO_MEMORY;
+    default: return false;
+  }
+}
+
 static void let_go(struct sl_engine *engine, const struct sl_op *op) {
-  bool ends = op->verb == SL_OP_ACK || op->verb == SL_OP_RELEASE ||
-              op->verb == SL_OP_NACK || op->verb == SL_OP_BURY;
-  bool done =
-      op->status == SL_OP_DONE || op->status == SL_OP_LEASE_LOST;
-  if (!ends || !done || engine->nkept == 0) return;
+  if (engine->nkept == 0 || !parts(op)) return;
   for (size_t i = 0; i < op->njobs; i++)
     sl_lite_let_go(engine, op->jobs[i].id);
 }
@@ -301,11 +315,25 @@ static void move(struct sl_link *from, struct sl_link *to, bool waits) {
   }
 }
 
-/* What other processes have told. */
+/* What other processes have told. The kernel tells of a death before it drops
+   the lock that says that the process lives: it is looked for twice. */
 static void heard(struct sl_engine *engine) {
   struct sl_lite_news news = sl_lite_heard(&engine->files);
   engine->news = engine->news || news.commit;
   engine->deaths = engine->deaths || news.death;
+  if (news.death && engine->files.watch >= 0)
+    engine->death_ns = read_clock(CLOCK_MONOTONIC) + DEATH_NS;
+}
+
+/* What was told until a batch began. One that writes tries those who wait. */
+static void catch_up(struct sl_engine *engine) {
+  if (engine->others > 0 && (engine->locked || engine->files.watch >= 0))
+    heard(engine);
+  if (!engine->locked) return;
+  engine->news = false;
+  if (engine->death_ns > engine->host_ns) return;
+  engine->deaths = true;
+  engine->death_ns = INT64_MAX;
 }
 
 static void tidy_log(struct sl_engine *engine) {
@@ -334,13 +362,46 @@ static bool look_again(struct sl_engine *engine) {
   return true;
 }
 
+/* Notices go by the order of the lock: one that came later than it would be
+   written over that of who had the lock next, whom then nobody hears. */
+static void leave(struct sl_engine *engine) {
+  if (!engine->locked) return;
+  if (engine->tell && engine->others > 0) sl_lite_notify(&engine->files);
+  engine->tell = false;
+  engine->locked = false;
+  sl_lite_unlock(&engine->files);
+}
+
+bool sl_lite_breathe(struct sl_engine *engine) {
+  const char *message;
+  bool doubt;
+  if (engine->renew_ns == INT64_MAX ||
+      engine->renew_ns > sl_lite_time(engine))
+    return true;
+  engine->db.error = SQLITE_IOERR_LOCK;
+  if (!enter(engine, true, &message)) return false;
+  begin(engine);
+  commit(engine, &doubt);
+  leave(engine);
+  return engine->db.error == 0;
+}
+
+/* What takes long is done when the others are committed and let in. */
+static void check_all(struct sl_engine *engine, struct sl_link *ops) {
+  for (struct sl_link *at = ops->next; at != ops; at = at->next) {
+    struct sl_op *op = op_of(at);
+    if (op->verb != SL_OP_CHECK || op->status != SL_OP_DONE) continue;
+    leave(engine);
+    sl_lite_check(engine, op);
+  }
+}
+
 static void run(struct sl_engine *engine, struct sl_link *ops,
                 struct sl_link *waiting, int64_t now_ns) {
   struct sl_link done;
   bool doubt, good;
   engine->host_ns = now_ns;
-  if (engine->locked && engine->others > 0) heard(engine);
-  engine->news = false;
+  catch_up(engine);
   tidy_log(engine);
   look_for_room(engine);
   good = attempt(engine, ops, waiting, &doubt);
@@ -352,17 +413,9 @@ static void run(struct sl_engine *engine, struct sl_link *ops,
   while (!sl_list_empty(&done)) sl_list_push(ops, sl_list_pop(&done));
   for (struct sl_link *at = ops->next; at != ops; at = at->next)
     let_go(engine, op_of(at));
+  check_all(engine, ops);
   engine->idle_ns =
       engine->db.wal_frames > 0 ? now_ns + SECOND : INT64_MAX;
-}
-
-/* Notices go by the order of the lock: one that came later than it would be
-   written over that of who had the lock next, whom then nobody hears. */
-static void leave(struct sl_engine *engine) {
-  if (!engine->locked) return;
-  if (engine->tell && engine->others > 0) sl_lite_notify(&engine->files);
-  engine->locked = false;
-  sl_lite_unlock(&engine->files);
 }
 
 /* -- waking up -- */
@@ -377,7 +430,8 @@ static bool ripe(struct sl_engine *engine, struct sl_link *waiting,
   if (engine->renew_ns != INT64_MAX &&
       engine->renew_ns <= sl_lite_time(engine))
     return true;
-  return (engine->news || engine->deaths) && engine->awaited;
+  return engine->awaited && (engine->news || engine->deaths ||
+                             engine->death_ns <= now_ns);
 }
 
 static int64_t wake_ns(struct sl_engine *engine) {
@@ -386,6 +440,7 @@ static int64_t wake_ns(struct sl_engine *engine) {
     look = read_clock(CLOCK_MONOTONIC) + LOOK_NS;
     if (look < wake) wake = look;
   }
+  if (engine->awaited && engine->death_ns < wake) wake = engine->death_ns;
   if (engine->renew_ns == INT64_MAX) return wake;
   renew = read_clock(CLOCK_MONOTONIC) +
           (engine->renew_ns - sl_lite_time(engine));
@@ -414,7 +469,10 @@ static bool start(struct sl_engine *engine, struct sl_engine_error *error) {
     go_full(engine);
     if (begin_work(engine)) return true;
   }
-  sl_lite_db_fail(&engine->db, error);
+  if (engine->refused != 0)
+    sl_lite_fail_errno(error, "the notify file", engine->refused);
+  else
+    sl_lite_db_fail(&engine->db, error);
   return false;
 }
 
@@ -457,6 +515,7 @@ static struct sl_engine *open_engine(const struct sl_engine_config *config,
   engine->files.lock = engine->files.notify = engine->files.watch = -1;
   engine->renew_ns = INT64_MAX;
   engine->idle_ns = INT64_MAX;
+  engine->death_ns = INT64_MAX;
   engine->data_version = -1;
   sl_hash_init(&engine->kept_by_id);
   if (open_in(engine, config, error)) {

@@ -330,6 +330,8 @@ bool sl_lite_db_open(struct sl_lite_db *db, const char *path, bool durable,
   int flags =
       SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
   memset(db, 0, sizeof *db);
+  if (sqlite3_threadsafe() == 0)
+    return refuse(error, "ENOTSUP", "SQLite was built for one thread only");
   if (is_special(path))
     return refuse(error, "EFTYPE", "not a regular file");
   sl_lite_note(db, sqlite3_open_v2(path, &db->db, flags, NULL));

@@ -48,6 +48,7 @@ struct sl_engine {
   struct sl_hash kept_by_id;
   int64_t renew_ns; /* the first of them; INT64_MAX: none */
   int64_t owner;
+  int refused;       /* opening: errno of the owner's lock; 0: it has it */
   int64_t offset_ns; /* the store's time less that since the machine began */
   int64_t now_ns;    /* the store's time, in a batch */
   int64_t skew_ns;   /* the machine's clock less that, if somebody set it */
@@ -56,13 +57,14 @@ struct sl_engine {
   int64_t data_version;
   int64_t others;    /* processes that have the store open, less this one */
   int64_t idle_ns;   /* when the log is carried over, in the host's time */
+  int64_t death_ns;  /* when somebody is to be dead, likewise */
   bool locked;
   bool late;    /* something was due, which could not be put right unlocked */
   bool news;    /* others have committed */
   bool awaited; /* operations wait for that */
   bool deaths;  /* somebody may have died */
   bool doubt;   /* a commit that failed may stand in the log */
-  bool tell;    /* others may wait for what this batch has done */
+  bool tell;    /* others may wait for what was done under the lock */
   bool full;    /* the disk is, until there is ballast again */
   bool cramped; /* and there is no room in the file: no puts */
 };
@@ -163,8 +165,15 @@ void sl_lite_peek(struct sl_engine *engine, struct sl_op *op);
 void sl_lite_look_at(struct sl_engine *engine, struct sl_op *op);
 void sl_lite_list_queues(struct sl_engine *engine, struct sl_op *op);
 
+/* -- sqlite.c -- */
+
+/* Between batches: renews what is to be renewed by now. False: it cannot;
+   db.error. */
+bool sl_lite_breathe(struct sl_engine *engine);
+
 /* -- sqlite_check.c -- */
 
+/* Between batches. */
 void sl_lite_check(struct sl_engine *engine, struct sl_op *op);
 
 /* The checksum of a body. */

@@ -34,7 +34,7 @@ static const struct {
                    {ENOSPC, "ENOSPC"}, {ENOTDIR, "ENOTDIR"},
                    {EPERM, "EPERM"},   {EROFS, "EROFS"},
                    {ELOOP, "ELOOP"},   {ENAMETOOLONG, "ENAMETOOLONG"},
-                   {EDQUOT, "ENOSPC"}};
+                   {EDQUOT, "ENOSPC"},     {ENOLCK, "ENOLCK"}};
 
 void sl_lite_fail_errno(struct sl_engine_error *error, const char *what,
                         int number) {
@@ -170,10 +170,12 @@ static struct flock byte_of(int64_t owner) {
   return lock;
 }
 
+/* A kernel that does not know such locks says EINVAL: others cannot ask for
+   them either, and take this process for alive. */
 bool sl_lite_claim(struct sl_lite_files *files, int64_t owner) {
   struct flock lock = byte_of(owner);
   files->owner = owner;
-  return fcntl(files->notify, F_OFD_SETLK, &lock) == 0;
+  return fcntl(files->notify, F_OFD_SETLK, &lock) == 0 || errno == EINVAL;
 }
 
 bool sl_lite_lives(const struct sl_lite_files *files, int64_t owner) {

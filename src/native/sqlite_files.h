@@ -60,7 +60,8 @@ bool sl_lite_lock(struct sl_lite_files *files);
 bool sl_lite_try_lock(struct sl_lite_files *files);
 void sl_lite_unlock(struct sl_lite_files *files);
 
-/* Holds the byte of an owner, until the process ends. */
+/* Holds the byte of an owner, until the process ends. False: errno; others
+   would take this process for dead. */
 bool sl_lite_claim(struct sl_lite_files *files, int64_t owner);
 
 /* Whether the process that claimed that owner's byte lives. */

@@ -29,7 +29,8 @@ engine.METHODS = {
   -- Waits for one job at least; best first. There is never more than one call
   -- for a queue at a time in a process. nil, "timeout".
   reserve = "(q, n, timeout) -> jobs",
-  -- Renews their leases until one of the next five ends them. Never waits.
+  -- Renews their leases until one of the next four ends them, or fails; an
+  -- engine may go on as long as that may be tried again. Never waits.
   keep = "(q, jobs)",
   -- Each of these five: nil, "lease_lost", the indexes of those lost; the
   -- others are done.
