@@ -289,7 +289,9 @@ return result
 ]==])
 
 -- ARGV: as of put up to the fourth, how many. Returns now, ms until something
--- is due, 1 if paused, records.
+-- is due, 1 if paused, records. Asked again, it returns what is still leased
+-- as it was; if nothing is, the leases ended before the reply came through,
+-- and it looks anew, or the client would ask in vain for ever.
 define("reserve", CALLS .. [==[
 local known = call('HGET', CALLS, ARGV[2])
 if tick() then return AGAIN end
@@ -301,7 +303,7 @@ if known then
       jobs[#jobs + 1] = record(id, 'leased', till)
     end
   end
-  return {now, next_due(), 0, jobs}
+  if #jobs > 0 then return {now, 0, 0, jobs} end
 end
 if call('HGET', META, 'paused') == '1' then
   return {now, next_due(), 1, jobs}
