@@ -61,3 +61,79 @@ describe("a reply that is lost", function()
       assert.is_true(job:ack())
     end)
 end)
+
+describe("a job whose hash is gone", function()
+  local DAMAGES = {
+    "DEL %s", "HDEL %s b f p n m t c l", "SET %s x",
+  }
+
+  -- Damages all but the last of some jobs.
+  local function damage(ids)
+    for i = 1, #ids - 1 do
+      server:cli(DAMAGES[i]:format(key(ids[i])))
+    end
+    return ids[#ids]
+  end
+
+  it("holds up no other that is ready", function(queue)
+    local good = damage(queue:put_many { "a", "b", "c", "d" })
+    assert.equal(1, #queue:peek "ready")
+    assert.equal(good, queue:reserve(0).id)
+    assert.equal(0, queue:stats().ready)
+  end)
+
+  it("does not keep those that are reserved with it", function(queue)
+    local ids = queue:put_many { "a", "b", "c", "d", "e" }
+    server:cli("DEL " .. key(ids[2]))
+    server:cli("DEL " .. key(ids[4]))
+    assert.equal(3, #queue:reserve_many(10, 0))
+    assert.equal(3, queue:stats().leased)
+  end)
+
+  it("holds up no other that is delayed", function(queue)
+    local list = {}
+    for i = 1, 4 do list[i] = { body = "a", delay = 0.02, ttl = 60 } end
+    local good = damage(queue:put_many(list))
+    assert.equal(good, queue:reserve(1).id)
+    assert.equal(0, queue:stats().delayed)
+  end)
+
+  it("holds up no other whose lease ends", function(queue)
+    local ids = queue:put_many { "a", "b", "c", "d" }
+    queue:reserve_many(4)
+    local good = damage(ids)
+    for _, id in ipairs(ids) do end_lease(id) end
+    assert.equal(good, queue:reserve(0).id)
+    assert.equal(1, queue:stats().leased)
+  end)
+
+  it("is lost to who acknowledges it, the others are not", function(queue)
+    queue:put_many { "a", "b", "c", "d" }
+    local list = queue:reserve_many(4)
+    damage { list[1].id, list[2].id, list[3].id, list[4].id }
+    local ok, reason, lost = queue:ack_many(list)
+    assert.same({ nil, "lease_lost", 3 }, { ok, reason, #lost })
+    assert.equal(1, queue:stats().acks)
+  end)
+
+  it("holds up no other that is kicked or purged", function(queue)
+    queue:put_many { "a", "b", "c", "d" }
+    local ids = {}
+    for i, job in ipairs(queue:reserve_many(4)) do
+      ids[i] = job.id
+      job:bury "why"
+    end
+    damage(ids)
+    assert.equal(1, queue:kick(10))
+    damage(queue:put_many { "e", "f", "g", "h" })
+    assert.equal(5, queue:purge "ready")
+  end)
+
+  it("is told of by a check", function(queue, store)
+    local id = queue:put "a"
+    server:cli("DEL " .. key(id))
+    assert.is_nil((queue:reserve(0)))
+    local ok, reason = store:check()
+    assert.same({ nil, "damaged" }, { ok, reason })
+  end)
+end)

@@ -25,13 +25,18 @@
 -- Ids are counted at sluice:ids, for all queues. A node of a cluster may not
 -- have that key: there they are the queue's own.
 --
+-- An error inside a script undoes nothing that the script has done. So a job
+-- whose hash somebody took away, or put something else in the place of, is no
+-- error where it is met among others: its id is skipped, and in no set from
+-- then on; the counters tell that it is missing.
+--
 -- Internal to sluice.jobs.
 
 local scripts = {}
 
 local PRELUDE = [==[
 local P = KEYS[1]
-local call = redis.call
+local call, try = redis.call, redis.pcall
 local t = call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local READY, DELAYED, LEASED, DEAD = P..':ready', P..':delayed',
@@ -46,10 +51,16 @@ local function num(v, default) return tonumber(v or nil) or default end
 local function count(name, n) call('HINCRBY', META, name, n) end
 local function wake() call('ZADD', WAKE, 0, 'w') end
 
+-- Its priority; nil if it has no hash.
+local function priority(id)
+  local p = try('HGET', job(id), 'p')
+  return type(p) == 'string' and p or nil
+end
+
 local function gone(id)
-  local u = call('HGET', job(id), 'u')
+  local u = try('HGET', job(id), 'u')
   call('DEL', job(id))
-  if u and call('HGET', UNIQUE, u) == id and
+  if type(u) == 'string' and call('HGET', UNIQUE, u) == id and
     num(call('ZSCORE', P..':hold', u), 0) <= now then
     call('HDEL', UNIQUE, u)
     call('ZREM', P..':hold', u)
@@ -88,7 +99,8 @@ end
 
 -- The attempt failed: DEAD if it was the last.
 local function failed(id, delay, why)
-  local v = call('HMGET', job(id), 'n', 'm')
+  local v = try('HMGET', job(id), 'n', 'm')
+  if not v[1] then return end -- no hash
   if num(v[2]) > 0 and num(v[1]) >= num(v[2]) then
     enter_dead(id, why)
   else
@@ -115,7 +127,9 @@ end
 
 local function come_due(id)
   call('ZREM', DELAYED, id)
-  call('ZADD', READY, call('HGET', job(id), 'p'), id)
+  local p = priority(id)
+  if not p then return end
+  call('ZADD', READY, p, id)
   call('HSET', job(id), 's', 'ready')
 end
 
@@ -163,8 +177,9 @@ local function settle()
 end
 
 local FIELDS = {'b', 'f', 'p', 'n', 'm', 't', 'c', 'l', 'u', 'e', 's', 'x'}
+-- The body is nil if it has no hash.
 local function record(id, state, score)
-  local v = call('HMGET', job(id), unpack(FIELDS))
+  local v = try('HMGET', job(id), unpack(FIELDS))
   v[12], v[13], v[14] = id, state or v[11], score or false
   return v
 end
@@ -234,7 +249,7 @@ end
 local last = 1e9
 if fresh > 0 then
   local puts = call('HINCRBY', META, 'puts', fresh)
-  local ids_taken = redis.pcall('INCRBY', 'sluice:ids', fresh)
+  local ids_taken = try('INCRBY', 'sluice:ids', fresh)
   if type(ids_taken) ~= 'number' then ids_taken = puts end
   last = last + ids_taken - fresh
 end
@@ -313,17 +328,21 @@ local note = {}
 for i = 1, #picked, 2 do
   local id = picked[i]
   local key = job(id)
-  local v = call('HMGET', key, unpack(FIELDS))
-  local till = now + num(v[8])
-  v[4], v[6] = num(v[4]) + 1, num(v[6]) + 1
-  call('HSET', key, 'n', v[4], 't', v[6], 's', 'leased')
-  call('ZADD', LEASED, till, id)
-  if v[12] then call('ZREM', TTL, id) end
-  v[12], v[13], v[14] = id, 'leased', tostring(till)
-  jobs[#jobs + 1] = v
-  note[#note + 1] = id..' '..v[6]
+  local v = try('HMGET', key, unpack(FIELDS))
+  local lease = num(v[8])
+  if lease then
+    local till = now + lease
+    v[4], v[6] = num(v[4]) + 1, num(v[6]) + 1
+    call('HSET', key, 'n', v[4], 't', v[6], 's', 'leased')
+    call('ZADD', LEASED, till, id)
+    if v[12] then call('ZREM', TTL, id) end
+    v[12], v[13], v[14] = id, 'leased', tostring(till)
+    jobs[#jobs + 1] = v
+    note[#note + 1] = id..' '..v[6]
+  end
 end
-if #picked > 0 then remember(table.concat(note, ',')) end
+if #picked > 0 and #jobs == 0 then return AGAIN end -- none had its hash
+if #jobs > 0 then remember(table.concat(note, ',')) end
 if call('ZCARD', READY) > 0 then wake() else call('DEL', WAKE) end
 return {now, #jobs > 0 and 0 or next_due(), 0, jobs}
 ]==])
@@ -345,7 +364,7 @@ local verb, ms, why = ARGV[1], num(ARGV[2], 0), ARGV[3]
 local lost, till, acks = {}, 0, 0
 for i = 4, #ARGV, 2 do
   local id = ARGV[i]
-  if call('HGET', job(id), 't') ~= ARGV[i + 1] or
+  if try('HGET', job(id), 't') ~= ARGV[i + 1] or
     call('ZREM', LEASED, id) == 0 then
     lost[#lost + 1] = (i - 4) / 2 + 1
   elseif verb == 'touch' then
@@ -390,7 +409,7 @@ if ARGV[2] == '' then
 end
 local n = 0
 for _, id in ipairs(ids) do
-  if call('ZREM', DEAD, id) == 1 then
+  if call('ZREM', DEAD, id) == 1 and priority(id) then
     call('HSET', job(id), 'n', 0)
     come_back(id, 0)
     n = n + 1
@@ -406,7 +425,8 @@ if tick() then return AGAIN end
 local got = call('ZRANGE', P..':'..ARGV[1], 0, ARGV[2] - 1, 'WITHSCORES')
 local list = {}
 for i = 1, #got, 2 do
-  list[#list + 1] = record(got[i], ARGV[1], got[i + 1])
+  local v = record(got[i], ARGV[1], got[i + 1])
+  if v[1] then list[#list + 1] = v end
 end
 return {now, list}
 ]==])
