@@ -137,3 +137,40 @@ describe("a job whose hash is gone", function()
     assert.same({ nil, "damaged" }, { ok, reason })
   end)
 end)
+
+describe("the ids of a queue", function()
+  -- Puts a job once something has happened to the counter of ids.
+  local function put_after(queue, ...)
+    queue.store:queue("other"):put_many { "x", "y", "z" }
+    local first = queue:put("first", { delay = 60 })
+    for _, command in ipairs { ... } do server:cli(command) end
+    local second = queue:put("second", { delay = 60 })
+    assert.is_true(second > first)
+    assert.equal("first", queue:job(first).body)
+    assert.equal(2, queue:stats().delayed)
+  end
+
+  it("rise when the counter of ids is deleted", function(queue)
+    put_after(queue, "DEL sluice:ids")
+  end)
+
+  it("rise when the counter of ids is no number any more", function(queue)
+    put_after(queue, "SET sluice:ids x")
+  end)
+
+  it("rise when the counter of ids may not be used any more",
+    function(queue)
+      put_after(queue, "ACL SETUSER default resetkeys '~{sluice:*'")
+    end)
+
+  it("are not taken by a put that a full server refuses", function(queue)
+    queue:put "a"
+    server:cli "CONFIG SET maxmemory 1"
+    queue.store.engine.patience = 0
+    assert.same({ nil, "unavailable" }, { (queue:put "b"),
+      (select(2, queue:put "b")) })
+    server:cli "CONFIG SET maxmemory 0"
+    assert.equal(1, queue:stats().puts)
+    assert.equal("1", server:cli "GET sluice:ids")
+  end)
+end)

@@ -23,7 +23,8 @@
 --              asked again; the client says which replies it has
 --
 -- Ids are counted at sluice:ids, for all queues. A node of a cluster may not
--- have that key: there they are the queue's own.
+-- have that key: there they are the queue's own. It may also go, or go out of
+-- reach: the queue keeps its last id, and none that it gives is lower.
 --
 -- An error inside a script undoes nothing that the script has done. So a job
 -- whose hash somebody took away, or put something else in the place of, is no
@@ -224,7 +225,8 @@ if known then
   for id in string.gmatch(known, '%S+') do result[#result + 1] = num(id) end
   return result
 end
-local settings = call('HMGET', META, 'maxsize', 'lease', 'max_attempts')
+local settings = call('HMGET', META, 'maxsize', 'lease', 'max_attempts',
+  'last')
 for i, v in ipairs(DEFAULTS) do settings[i] = settings[i] or v end -- FLUSHALL
 local ids, fresh, named = {}, 0, {}
 local ticked = false
@@ -246,12 +248,14 @@ if most > 0 and fresh > 0 then
     return {now, 'full'}
   end
 end
-local last = 1e9
+local last = num(settings[4], 0)
 if fresh > 0 then
+  -- Written first: a server without memory refuses only the first.
   local puts = call('HINCRBY', META, 'puts', fresh)
   local ids_taken = try('INCRBY', 'sluice:ids', fresh)
   if type(ids_taken) ~= 'number' then ids_taken = puts end
-  last = last + ids_taken - fresh
+  last = math.max(last, 1e9 + ids_taken - fresh)
+  call('HSET', META, 'last', last + fresh)
 end
 
 local function add(id, a)
