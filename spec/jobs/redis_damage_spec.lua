@@ -174,3 +174,49 @@ describe("the ids of a queue", function()
     assert.equal("1", server:cli "GET sluice:ids")
   end)
 end)
+
+describe("a server that is full", function()
+  local function fill(queue)
+    server:cli "CONFIG SET maxmemory 1"
+    queue.store.engine.patience = 0
+  end
+
+  it("tells that a lease is lost", function(queue)
+    queue:put_many { "a", "b", "c", "d", "e", "f" }
+    local list = queue:reserve_many(5)
+    for _, job in ipairs(list) do end_lease(job.id) end
+    assert.equal(5, #queue:reserve_many(5)) -- somebody else has them now
+    fill(queue)
+    for i, verb in ipairs { "touch", "release", "nack", "bury", "ack" } do
+      assert.same({ nil, "lease_lost" }, { list[i][verb](list[i]) })
+    end
+  end)
+
+  it("ends what is still leased of a list", function(queue)
+    local first = queue:put_many { "a", "b" }[1]
+    local list = queue:reserve_many(2)
+    end_lease(first)
+    fill(queue)
+    local ok, reason, lost = queue:ack_many(list)
+    assert.same({ nil, "lease_lost", 1 }, { ok, reason, #lost })
+    assert.equal(1, queue:stats().acks)
+  end)
+
+  it("kicks and purges what there is, also nothing", function(queue)
+    queue:put_many { "a", "b" }
+    queue:reserve(0):bury "why"
+    fill(queue)
+    assert.equal(0, queue:purge "delayed")
+    assert.equal(1, queue:kick(10))
+    assert.equal(0, queue:kick(10))
+    assert.equal(2, queue:purge "ready")
+  end)
+
+  it("finds a job that is there by its name", function(queue)
+    local id = queue:put("a", { unique = "name" })
+    fill(queue)
+    assert.equal(id, (queue:put("b", { unique = "name" })))
+    assert.same({ nil, "unavailable" }, { (queue:put "c"),
+      (select(2, queue:put "c")) })
+  end)
+end)

@@ -172,6 +172,8 @@ local function busy()
     call('ZCARD', LEASED)
 end
 
+-- After a change: who waits is told. Where nothing was changed it would be the
+-- first that is written, which a server without memory refuses.
 local function settle()
   if busy() == 0 then call('ZADD', P..':idle', 0, 'i') end
   if call('ZCARD', READY) > 0 then wake() end
@@ -192,7 +194,7 @@ end
 local CALLS = [==[
 local CALLS = P..':calls:'..ARGV[1]
 local function remember(text)
-  call('HSET', CALLS, ARGV[2], text)
+  if text then call('HSET', CALLS, ARGV[2], text) end
   if ARGV[3] ~= '' then call('HDEL', CALLS, ARGV[3]) end
   if ARGV[4] ~= '' then call('EXPIRE', CALLS, 600) end
 end
@@ -303,7 +305,9 @@ if fresh > 0 then
   wake()
   call('DEL', P..':idle')
 end
-remember(table.concat(result, ' '))
+-- What put nothing changed nothing, and may as well happen when it is asked
+-- again: so it needs no memory.
+remember(fresh > 0 and table.concat(result, ' '))
 return result
 ]==])
 
@@ -387,7 +391,7 @@ for i = 4, #ARGV, 2 do
   end
 end
 if acks > 0 then count('acks', acks) end
-if verb ~= 'touch' then settle() end
+if verb ~= 'touch' and #lost < (#ARGV - 3) / 2 then settle() end
 return {now, lost, till}
 ]==])
 
@@ -419,7 +423,7 @@ for _, id in ipairs(ids) do
     n = n + 1
   end
 end
-settle()
+if n > 0 then settle() end
 return {now, n}
 ]==])
 
@@ -461,8 +465,10 @@ for _, id in ipairs(ids) do
   call('ZREM', TTL, id)
   gone(id)
 end
-count('cancelled', #ids)
-settle()
+if #ids > 0 then
+  count('cancelled', #ids)
+  settle()
+end
 return {now, #ids, call('ZCARD', key)}
 ]==])
 
