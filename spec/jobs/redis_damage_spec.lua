@@ -220,3 +220,43 @@ describe("a server that is full", function()
       (select(2, queue:put "c")) })
   end)
 end)
+
+describe("the name of a queue", function()
+  it("is not taken where names are damaged", function(_, store)
+    server:cli "SET sluice:queues x"
+    local queue, reason, message = store:queue "other"
+    assert.same({ nil, "damaged" }, { queue, reason })
+    assert.matches("WRONGTYPE", message)
+  end)
+
+  it("is taken on a new connection when one is lost", function(_, store)
+    local main = store.engine.main
+    local send = main.send
+    function main:send(command)
+      local reply = send(self, command)
+      if not reply.err then self:close() end
+      return reply
+    end
+    assert(store:queue "other")
+    assert.same({ "orders", "other" }, store:queues())
+  end)
+
+  it("may be missing where names are out of reach", function(_, store)
+    server:cli "ACL SETUSER default resetkeys '~{sluice:*'"
+    local warnings = {}
+    store.engine.warned = setmetatable({}, {
+      __newindex = function(_, text) warnings[#warnings + 1] = text end,
+    })
+    local queue = assert(store:queue "other")
+    assert.is_number(queue:put "a")
+    assert.matches("'other' is not among", warnings[1])
+  end)
+
+  it("is opened once by tasks that open it together", function(_, store)
+    local engine = store.engine
+    local function open() return engine:queue("other", {}) end
+    local first, second = table.unpack(sluice.gather { open, open })
+    assert.is_table(first)
+    assert.equal(first, second)
+  end)
+end)

@@ -215,6 +215,13 @@ end
 return {now}
 ]==])
 
+-- KEYS[1] is the set of the names of all queues. ARGV: name. What is there is
+-- not written, as above. Returns now.
+define("enlist", [==[
+if call('SISMEMBER', P, ARGV[1]) == 0 then call('SADD', P, ARGV[1]) end
+return {now}
+]==])
+
 -- ARGV: client, number of the call, number of one whose reply it has or '',
 -- 1 to keep what it has for ten minutes or '', then nine for each job: body,
 -- format, priority, delay, ttl, lease, max_attempts, unique, unique_for; ''
