@@ -260,3 +260,11 @@ describe("the name of a queue", function()
     assert.equal(first, second)
   end)
 end)
+
+describe("a check", function()
+  it("leaves nothing behind in the process", function(queue, store)
+    queue:put "a"
+    store:check()
+    assert.is_nil(next(store.engine.keepers))
+  end)
+end)
