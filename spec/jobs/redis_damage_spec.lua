@@ -268,3 +268,54 @@ describe("a check", function()
     assert.is_nil(next(store.engine.keepers))
   end)
 end)
+
+describe("who waits for a job while another store changes it", function()
+  -- How long a reserve takes once it waits and something happens elsewhere.
+  local function wait_while(queue, happens)
+    local task = sluice.create_task(queue.reserve, queue, 10)
+    sluice.sleep(0.05)
+    local began = sluice.time()
+    happens()
+    assert.equal("a", task:await().body)
+    return sluice.time() - began
+  end
+
+  -- Makes a delayed job ready without telling anybody.
+  local function make_ready(id)
+    server:cli(("ZREM %s %016d"):format(key "delayed", id))
+    server:cli(("ZADD %s 0 %016d"):format(key "ready", id))
+  end
+
+  for _, verb in ipairs { "nack", "release" } do
+    it("wakes when it is due after a " .. verb, function(queue)
+      local other <close> = assert(jobs.open(server.url))
+      queue:put "a"
+      local job = other:queue("orders"):reserve(0)
+      local took = wait_while(queue,
+        function() job[verb](job, { delay = 0.1 }) end)
+      assert.is_true(took >= 0.1 and took < 1)
+    end)
+  end
+
+  it("wakes when who only looks finds that it is due", function(queue, store)
+    local id = queue:put("a", { delay = 60 })
+    assert.is_true(wait_while(queue, function()
+      server:cli(("ZADD %s 1 %016d"):format(key "delayed", id))
+      assert.equal(1, store:queue("orders"):stats().ready)
+    end) < 1)
+  end)
+
+  it("wakes when who was woken is cancelled", function(queue)
+    local other <close> = assert(jobs.open(server.url))
+    local id = queue:put("a", { delay = 60 })
+    local same = other:queue "orders"
+    same:reserve(0)
+    local first = sluice.create_task(same.reserve, same)
+    sluice.sleep(0.05)
+    assert.is_true(wait_while(queue, function()
+      make_ready(id)
+      server:cli(("ZADD %s 0 w"):format(key "wake"))
+      first:cancel()
+    end) < 1)
+  end)
+end)

@@ -169,6 +169,14 @@ local function open_waiter(self)
   return connection.connect(self.address, self.reply_time)
 end
 
+-- Who is cancelled while it waits may just have taken the member: it is put
+-- back, or others would wait although there are jobs.
+local function put_back(self, queue)
+  return setmetatable({}, { __close = function(_, err)
+    if err ~= nil then sluice.call_soon(run, self, "settle", queue) end
+  end })
+end
+
 -- Waits until a key of the queue has a member, which it takes, or until
 -- seconds have passed; then looks. Returns the reply of the script "due"; or
 -- nil: there is none, or the server did not let it wait.
@@ -178,6 +186,7 @@ local function block(self, queue, key, seconds)
   if not waiter then return nil end
   if self.closing then return waiter:close() end
   self.blocked[waiter] = true
+  local guard <close> = put_back(self, queue) -- luacheck: ignore guard
   local reply, refused = waiter:block(seconds + MARGIN,
     self.writer:format("", "", 0, "BZPOPMIN", queue.key .. key,
       ("%.3f"):format(math.max(0.001, seconds))),

@@ -111,11 +111,11 @@ local function failed(id, delay, why)
   end
 end
 
--- Does something to what is due; true if there may be more.
+-- Does something to what is due, a batch at most; how many there were.
 local function each_due(key, fn)
   local list = call('ZRANGEBYSCORE', key, '-inf', now, 'LIMIT', 0, BATCH)
   for _, member in ipairs(list) do fn(member) end
-  return #list == BATCH
+  return #list
 end
 
 local function expire(id)
@@ -145,11 +145,13 @@ local function lapse(id)
   failed(id, 0, 'the lease expired')
 end
 
--- Brings the queue up to date; true if there may be more to do.
+-- Brings the queue up to date; true if there may be more to do. Who is woken
+-- for what has become ready need not be who asked: that may only have looked.
 local function tick()
   local lapsed, expired = each_due(LEASED, lapse), each_due(TTL, expire)
   local came, let = each_due(DELAYED, come_due), each_due(P..':hold', let_go)
-  return lapsed or expired or came or let
+  if lapsed + came > 0 then wake() end
+  return math.max(lapsed, expired, came, let) == BATCH
 end
 
 local function first(key)
@@ -174,9 +176,10 @@ end
 
 -- After a change: who waits is told. Where nothing was changed it would be the
 -- first that is written, which a server without memory refuses.
-local function settle()
+local function settle(delayed)
   if busy() == 0 then call('ZADD', P..':idle', 0, 'i') end
-  if call('ZCARD', READY) > 0 then wake() end
+  -- Also for one that is delayed: who waits learns when it is due.
+  if delayed or call('ZCARD', READY) > 0 then wake() end
 end
 
 local FIELDS = {'b', 'f', 'p', 'n', 'm', 't', 'c', 'l', 'u', 'e', 's', 'x'}
@@ -369,6 +372,12 @@ local paused = call('HGET', META, 'paused') == '1'
 return {now, next_due(), paused and 0 or call('ZCARD', READY)}
 ]==])
 
+-- Tells those who wait again. Returns now.
+define("settle", [==[
+settle()
+return {now}
+]==])
+
 -- ARGV: verb, milliseconds, error, then id and token of each. Returns now,
 -- indexes of those that are not leased so, the last deadline. Each is taken
 -- out first, also to be put in again: what begins so is not refused when the
@@ -398,7 +407,7 @@ for i = 4, #ARGV, 2 do
   end
 end
 if acks > 0 then count('acks', acks) end
-if verb ~= 'touch' and #lost < (#ARGV - 3) / 2 then settle() end
+if verb ~= 'touch' and #lost < (#ARGV - 3) / 2 then settle(ms > 0) end
 return {now, lost, till}
 ]==])
 
