@@ -273,6 +273,28 @@ describe("what is not a Redis server", function()
   end)
 end)
 
+describe("a reply", function()
+  local function read(bytes)
+    local reader = require "sluice.native.hiredis".Reader()
+    reader:feed(bytes)
+    return reader:get()
+  end
+
+  it("nests seven arrays at most", function()
+    assert.same({ { { { { { { 5 } } } } } } },
+      (read(("*1\r\n"):rep(7) .. ":5\r\n")))
+    for _, depth in ipairs { 8, 9, 10, 100000 } do
+      local reply, message = read(("*1\r\n"):rep(depth) .. ":5\r\n")
+      assert.same({ nil, "a reply is nested too deeply" }, { reply, message })
+    end
+  end)
+
+  it("may have arrays beside each other, empty ones, too", function()
+    assert.same({ {}, { 5 }, { {}, 6 } },
+      (read "*3\r\n*0\r\n*1\r\n:5\r\n*2\r\n*0\r\n:6\r\n"))
+  end)
+end)
+
 describe("a connection that is cut", function()
   -- Cuts the next connection after so many bytes of a direction, puts a job
   -- through it, and checks that there is exactly one.

@@ -21,9 +21,23 @@
 
 static const char *const READER = "sluice.native.hiredis.Reader";
 
+/* Arrays in each other. The scripts' replies have three; deeper ones would be
+   freed and converted by as deep a recursion. hiredis itself has a limit in
+   its versions before 1.0 only. */
+enum { MOST_DEPTH = 7 };
+
+#if HIREDIS_MAJOR >= 1
+typedef size_t array_len;
+#else
+typedef int array_len;
+#endif
+
 struct reader {
   redisReader *reader; /* NULL once it is closed */
   redisReply *reply;   /* being converted */
+  redisReplyObjectFunctions functions; /* hiredis' own, but for arrays */
+  void *(*create_array)(const redisReadTask *, array_len); /* its own */
+  bool too_deep;       /* for ever: the bytes are no replies */
   char *out;           /* the last command */
   size_t len, cap;     /* of it, of its memory */
 };
@@ -50,6 +64,26 @@ static void drop_command(struct reader *reader) {
   reader->len = reader->cap = 0;
 }
 
+/* As hiredis' own; NULL, which ends the reading, if it would be too deep. */
+static void *create_array(const redisReadTask *task, array_len len) {
+  struct reader *reader = task->privdata;
+  const redisReadTask *outer = task->parent;
+  int depth = 1;
+  for (; outer != NULL; outer = outer->parent) depth++;
+  reader->too_deep = depth > MOST_DEPTH;
+  return reader->too_deep ? NULL : reader->create_array(task, len);
+}
+
+static void limit_depth(struct reader *reader) {
+  redisReader *parser = reader->reader;
+  reader->functions = *parser->fn;
+  reader->create_array = reader->functions.createArray;
+  reader->functions.createArray = create_array;
+  reader->too_deep = false;
+  parser->fn = &reader->functions;
+  parser->privdata = reader;
+}
+
 /* Reader(): a reader of replies. Throws: memory. */
 static int new_reader(lua_State *L) {
   struct reader *reader = lua_newuserdatauv(L, sizeof *reader, 0);
@@ -60,6 +94,7 @@ static int new_reader(lua_State *L) {
   luaL_setmetatable(L, READER);
   reader->reader = redisReaderCreate();
   if (reader->reader == NULL) return luaL_error(L, "not enough memory");
+  limit_depth(reader);
   return 1;
 }
 
@@ -85,7 +120,7 @@ static int feed(lua_State *L) {
 static void push_reply(lua_State *L, const redisReply *reply);
 
 static void push_array(lua_State *L, const redisReply *reply) {
-  luaL_checkstack(L, 4, "a reply is nested too deeply");
+  luaL_checkstack(L, 4, "not enough memory");
   lua_createtable(L, (int)reply->elements, 0);
   for (size_t i = 0; i < reply->elements; i++) {
     push_reply(L, reply->element[i]);
@@ -93,7 +128,7 @@ static void push_array(lua_State *L, const redisReply *reply) {
   }
 }
 
-/* hiredis nests no deeper than its stack of nine. */
+/* Recurses no deeper than MOST_DEPTH. */
 static void push_reply(lua_State *L, const redisReply *reply) {
   switch (reply->type) {
     case REDIS_REPLY_STRING:
@@ -121,7 +156,8 @@ static int get(lua_State *L) {
   drop_reply(reader); /* of a conversion that failed */
   if (redisReaderGetReply(parser, &reply) != REDIS_OK) {
     lua_pushnil(L);
-    lua_pushstring(L, parser->errstr);
+    lua_pushstring(L, reader->too_deep ? "a reply is nested too deeply"
+                                       : parser->errstr);
     return 2;
   }
   if (reply == NULL) return 0;

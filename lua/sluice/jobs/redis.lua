@@ -77,16 +77,30 @@ local function new_queue(self, name)
   }
 end
 
+-- Where the key of all names is out of reach (see redis/scripts.lua on ids).
+local OUT_OF_REACH = { MOVED = true, NOPERM = true }
+
+-- Adds a name to those of all queues. A queue whose name is out of place works
+-- all the same.
+local function enlist(self, name)
+  local reply, reason, message = run(self, "enlist", self.names, name)
+  if reply then return true end
+  if not OUT_OF_REACH[message and message:match "^%u+"] then
+    return nil, reason, message
+  end
+  server.warn_once(self.warned, ("the queue '%s' is not among those that "
+    .. "queues() and check() find: %s"):format(name, message))
+  return true
+end
+
 function Engine:queue(name, settings)
   local queue = self.queues_open[name] or new_queue(self, name)
   local reply, reason, message = run(self, "queue", queue,
     settings.maxsize or "", milliseconds(settings.lease),
     settings.max_attempts or "")
+  if reply then reply, reason, message = enlist(self, name) end
   if not reply then return nil, reason, message end
-  reply, message = self.main:call("SADD", "sluice:queues", name)
-  if not reply then
-    return nil, self.closing and "closed" or "unknown", message
-  end
+  queue = self.queues_open[name] or queue -- somebody was faster
   self.queues_open[name] = queue
   return queue
 end
@@ -155,6 +169,14 @@ local function open_waiter(self)
   return connection.connect(self.address, self.reply_time)
 end
 
+-- Who is cancelled while it waits may just have taken the member: it is put
+-- back, or others would wait although there are jobs.
+local function put_back(self, queue)
+  return setmetatable({}, { __close = function(_, err)
+    if err ~= nil then sluice.call_soon(run, self, "settle", queue) end
+  end })
+end
+
 -- Waits until a key of the queue has a member, which it takes, or until
 -- seconds have passed; then looks. Returns the reply of the script "due"; or
 -- nil: there is none, or the server did not let it wait.
@@ -164,6 +186,7 @@ local function block(self, queue, key, seconds)
   if not waiter then return nil end
   if self.closing then return waiter:close() end
   self.blocked[waiter] = true
+  local guard <close> = put_back(self, queue) -- luacheck: ignore guard
   local reply, refused = waiter:block(seconds + MARGIN,
     self.writer:format("", "", 0, "BZPOPMIN", queue.key .. key,
       ("%.3f"):format(math.max(0.001, seconds))),
@@ -494,6 +517,7 @@ local function open(rest, options, url)
     ending = sluice.Lock(), flight = calls.flight(), shas = {}, calls = 0,
     name = random_name(), offset = 0, warned = {},
     waiters = {}, keepers = {}, queues_open = {},
+    names = { key = "sluice:queues", heads = {} }, -- of all queues
     blocked = setmetatable({}, { __mode = "k" }),
     writer = hiredis.Reader(),
   }, Engine)

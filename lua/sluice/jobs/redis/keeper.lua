@@ -54,6 +54,7 @@ end
 --- Renews the leases of these until they are forgotten. Never waits.
 function Keeper:keep(queue, jobs)
   self.queue = queue
+  self.engine.keepers[self] = true
   for _, job in ipairs(jobs) do self.jobs[job.id] = job end
   schedule(self, jobs)
 end
@@ -70,11 +71,9 @@ function Keeper:close()
   stop(self)
 end
 
---- A keeper of a queue of the engine.
+--- A keeper of a queue of the engine, which knows it once it keeps something.
 local function new(engine)
-  local keeper = setmetatable({ engine = engine, jobs = {} }, Keeper)
-  engine.keepers[keeper] = true
-  return keeper
+  return setmetatable({ engine = engine, jobs = {} }, Keeper)
 end
 
 return { new = new }

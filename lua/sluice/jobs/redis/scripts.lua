@@ -23,7 +23,13 @@
 --              asked again; the client says which replies it has
 --
 -- Ids are counted at sluice:ids, for all queues. A node of a cluster may not
--- have that key: there they are the queue's own.
+-- have that key: there they are the queue's own. It may also go, or go out of
+-- reach: the queue keeps its last id, and none that it gives is lower.
+--
+-- An error inside a script undoes nothing that the script has done. So a job
+-- whose hash somebody took away, or put something else in the place of, is no
+-- error where it is met among others: its id is skipped, and in no set from
+-- then on; the counters tell that it is missing.
 --
 -- Internal to sluice.jobs.
 
@@ -31,7 +37,7 @@ local scripts = {}
 
 local PRELUDE = [==[
 local P = KEYS[1]
-local call = redis.call
+local call, try = redis.call, redis.pcall
 local t = call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local READY, DELAYED, LEASED, DEAD = P..':ready', P..':delayed',
@@ -46,10 +52,16 @@ local function num(v, default) return tonumber(v or nil) or default end
 local function count(name, n) call('HINCRBY', META, name, n) end
 local function wake() call('ZADD', WAKE, 0, 'w') end
 
+-- Its priority; nil if it has no hash.
+local function priority(id)
+  local p = try('HGET', job(id), 'p')
+  return type(p) == 'string' and p or nil
+end
+
 local function gone(id)
-  local u = call('HGET', job(id), 'u')
+  local u = try('HGET', job(id), 'u')
   call('DEL', job(id))
-  if u and call('HGET', UNIQUE, u) == id and
+  if type(u) == 'string' and call('HGET', UNIQUE, u) == id and
     num(call('ZSCORE', P..':hold', u), 0) <= now then
     call('HDEL', UNIQUE, u)
     call('ZREM', P..':hold', u)
@@ -88,7 +100,8 @@ end
 
 -- The attempt failed: DEAD if it was the last.
 local function failed(id, delay, why)
-  local v = call('HMGET', job(id), 'n', 'm')
+  local v = try('HMGET', job(id), 'n', 'm')
+  if not v[1] then return end -- no hash
   if num(v[2]) > 0 and num(v[1]) >= num(v[2]) then
     enter_dead(id, why)
   else
@@ -98,11 +111,11 @@ local function failed(id, delay, why)
   end
 end
 
--- Does something to what is due; true if there may be more.
+-- Does something to what is due, a batch at most; how many there were.
 local function each_due(key, fn)
   local list = call('ZRANGEBYSCORE', key, '-inf', now, 'LIMIT', 0, BATCH)
   for _, member in ipairs(list) do fn(member) end
-  return #list == BATCH
+  return #list
 end
 
 local function expire(id)
@@ -115,7 +128,9 @@ end
 
 local function come_due(id)
   call('ZREM', DELAYED, id)
-  call('ZADD', READY, call('HGET', job(id), 'p'), id)
+  local p = priority(id)
+  if not p then return end
+  call('ZADD', READY, p, id)
   call('HSET', job(id), 's', 'ready')
 end
 
@@ -130,11 +145,13 @@ local function lapse(id)
   failed(id, 0, 'the lease expired')
 end
 
--- Brings the queue up to date; true if there may be more to do.
+-- Brings the queue up to date; true if there may be more to do. Who is woken
+-- for what has become ready need not be who asked: that may only have looked.
 local function tick()
   local lapsed, expired = each_due(LEASED, lapse), each_due(TTL, expire)
   local came, let = each_due(DELAYED, come_due), each_due(P..':hold', let_go)
-  return lapsed or expired or came or let
+  if lapsed + came > 0 then wake() end
+  return math.max(lapsed, expired, came, let) == BATCH
 end
 
 local function first(key)
@@ -157,14 +174,18 @@ local function busy()
     call('ZCARD', LEASED)
 end
 
-local function settle()
+-- After a change: who waits is told. Where nothing was changed it would be the
+-- first that is written, which a server without memory refuses.
+local function settle(delayed)
   if busy() == 0 then call('ZADD', P..':idle', 0, 'i') end
-  if call('ZCARD', READY) > 0 then wake() end
+  -- Also for one that is delayed: who waits learns when it is due.
+  if delayed or call('ZCARD', READY) > 0 then wake() end
 end
 
 local FIELDS = {'b', 'f', 'p', 'n', 'm', 't', 'c', 'l', 'u', 'e', 's', 'x'}
+-- The body is nil if it has no hash.
 local function record(id, state, score)
-  local v = call('HMGET', job(id), unpack(FIELDS))
+  local v = try('HMGET', job(id), unpack(FIELDS))
   v[12], v[13], v[14] = id, state or v[11], score or false
   return v
 end
@@ -176,7 +197,7 @@ end
 local CALLS = [==[
 local CALLS = P..':calls:'..ARGV[1]
 local function remember(text)
-  call('HSET', CALLS, ARGV[2], text)
+  if text then call('HSET', CALLS, ARGV[2], text) end
   if ARGV[3] ~= '' then call('HDEL', CALLS, ARGV[3]) end
   if ARGV[4] ~= '' then call('EXPIRE', CALLS, 600) end
 end
@@ -197,6 +218,13 @@ end
 return {now}
 ]==])
 
+-- KEYS[1] is the set of the names of all queues. ARGV: name. What is there is
+-- not written, as above. Returns now.
+define("enlist", [==[
+if call('SISMEMBER', P, ARGV[1]) == 0 then call('SADD', P, ARGV[1]) end
+return {now}
+]==])
+
 -- ARGV: client, number of the call, number of one whose reply it has or '',
 -- 1 to keep what it has for ten minutes or '', then nine for each job: body,
 -- format, priority, delay, ttl, lease, max_attempts, unique, unique_for; ''
@@ -209,7 +237,8 @@ if known then
   for id in string.gmatch(known, '%S+') do result[#result + 1] = num(id) end
   return result
 end
-local settings = call('HMGET', META, 'maxsize', 'lease', 'max_attempts')
+local settings = call('HMGET', META, 'maxsize', 'lease', 'max_attempts',
+  'last')
 for i, v in ipairs(DEFAULTS) do settings[i] = settings[i] or v end -- FLUSHALL
 local ids, fresh, named = {}, 0, {}
 local ticked = false
@@ -231,12 +260,14 @@ if most > 0 and fresh > 0 then
     return {now, 'full'}
   end
 end
-local last = 1e9
+local last = num(settings[4], 0)
 if fresh > 0 then
+  -- Written first: a server without memory refuses only the first.
   local puts = call('HINCRBY', META, 'puts', fresh)
-  local ids_taken = redis.pcall('INCRBY', 'sluice:ids', fresh)
+  local ids_taken = try('INCRBY', 'sluice:ids', fresh)
   if type(ids_taken) ~= 'number' then ids_taken = puts end
-  last = last + ids_taken - fresh
+  last = math.max(last, 1e9 + ids_taken - fresh)
+  call('HSET', META, 'last', last + fresh)
 end
 
 local function add(id, a)
@@ -284,12 +315,16 @@ if fresh > 0 then
   wake()
   call('DEL', P..':idle')
 end
-remember(table.concat(result, ' '))
+-- What put nothing changed nothing, and may as well happen when it is asked
+-- again: so it needs no memory.
+remember(fresh > 0 and table.concat(result, ' '))
 return result
 ]==])
 
 -- ARGV: as of put up to the fourth, how many. Returns now, ms until something
--- is due, 1 if paused, records.
+-- is due, 1 if paused, records. Asked again, it returns what is still leased
+-- as it was; if nothing is, the leases ended before the reply came through,
+-- and it looks anew, or the client would ask in vain for ever.
 define("reserve", CALLS .. [==[
 local known = call('HGET', CALLS, ARGV[2])
 if tick() then return AGAIN end
@@ -301,7 +336,7 @@ if known then
       jobs[#jobs + 1] = record(id, 'leased', till)
     end
   end
-  return {now, next_due(), 0, jobs}
+  if #jobs > 0 then return {now, 0, 0, jobs} end
 end
 if call('HGET', META, 'paused') == '1' then
   return {now, next_due(), 1, jobs}
@@ -311,17 +346,21 @@ local note = {}
 for i = 1, #picked, 2 do
   local id = picked[i]
   local key = job(id)
-  local v = call('HMGET', key, unpack(FIELDS))
-  local till = now + num(v[8])
-  v[4], v[6] = num(v[4]) + 1, num(v[6]) + 1
-  call('HSET', key, 'n', v[4], 't', v[6], 's', 'leased')
-  call('ZADD', LEASED, till, id)
-  if v[12] then call('ZREM', TTL, id) end
-  v[12], v[13], v[14] = id, 'leased', tostring(till)
-  jobs[#jobs + 1] = v
-  note[#note + 1] = id..' '..v[6]
+  local v = try('HMGET', key, unpack(FIELDS))
+  local lease = num(v[8])
+  if lease then
+    local till = now + lease
+    v[4], v[6] = num(v[4]) + 1, num(v[6]) + 1
+    call('HSET', key, 'n', v[4], 't', v[6], 's', 'leased')
+    call('ZADD', LEASED, till, id)
+    if v[12] then call('ZREM', TTL, id) end
+    v[12], v[13], v[14] = id, 'leased', tostring(till)
+    jobs[#jobs + 1] = v
+    note[#note + 1] = id..' '..v[6]
+  end
 end
-if #picked > 0 then remember(table.concat(note, ',')) end
+if #picked > 0 and #jobs == 0 then return AGAIN end -- none had its hash
+if #jobs > 0 then remember(table.concat(note, ',')) end
 if call('ZCARD', READY) > 0 then wake() else call('DEL', WAKE) end
 return {now, #jobs > 0 and 0 or next_due(), 0, jobs}
 ]==])
@@ -331,6 +370,12 @@ define("due", [==[
 if tick() then return AGAIN end
 local paused = call('HGET', META, 'paused') == '1'
 return {now, next_due(), paused and 0 or call('ZCARD', READY)}
+]==])
+
+-- Tells those who wait again. Returns now.
+define("settle", [==[
+settle()
+return {now}
 ]==])
 
 -- ARGV: verb, milliseconds, error, then id and token of each. Returns now,
@@ -343,7 +388,7 @@ local verb, ms, why = ARGV[1], num(ARGV[2], 0), ARGV[3]
 local lost, till, acks = {}, 0, 0
 for i = 4, #ARGV, 2 do
   local id = ARGV[i]
-  if call('HGET', job(id), 't') ~= ARGV[i + 1] or
+  if try('HGET', job(id), 't') ~= ARGV[i + 1] or
     call('ZREM', LEASED, id) == 0 then
     lost[#lost + 1] = (i - 4) / 2 + 1
   elseif verb == 'touch' then
@@ -362,7 +407,7 @@ for i = 4, #ARGV, 2 do
   end
 end
 if acks > 0 then count('acks', acks) end
-if verb ~= 'touch' then settle() end
+if verb ~= 'touch' and #lost < (#ARGV - 3) / 2 then settle(ms > 0) end
 return {now, lost, till}
 ]==])
 
@@ -388,13 +433,13 @@ if ARGV[2] == '' then
 end
 local n = 0
 for _, id in ipairs(ids) do
-  if call('ZREM', DEAD, id) == 1 then
+  if call('ZREM', DEAD, id) == 1 and priority(id) then
     call('HSET', job(id), 'n', 0)
     come_back(id, 0)
     n = n + 1
   end
 end
-settle()
+if n > 0 then settle() end
 return {now, n}
 ]==])
 
@@ -404,7 +449,8 @@ if tick() then return AGAIN end
 local got = call('ZRANGE', P..':'..ARGV[1], 0, ARGV[2] - 1, 'WITHSCORES')
 local list = {}
 for i = 1, #got, 2 do
-  list[#list + 1] = record(got[i], ARGV[1], got[i + 1])
+  local v = record(got[i], ARGV[1], got[i + 1])
+  if v[1] then list[#list + 1] = v end
 end
 return {now, list}
 ]==])
@@ -435,8 +481,10 @@ for _, id in ipairs(ids) do
   call('ZREM', TTL, id)
   gone(id)
 end
-count('cancelled', #ids)
-settle()
+if #ids > 0 then
+  count('cancelled', #ids)
+  settle()
+end
 return {now, #ids, call('ZCARD', key)}
 ]==])
 
