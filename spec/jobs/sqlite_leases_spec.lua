@@ -22,11 +22,11 @@ local function case(name, fn)
   end)
 end
 
--- A table that SQLite looks at for half a second, and the store not at all.
+-- A table that SQLite checks for longer than a lease lasts.
 local function slow_check(path)
   sql(path, [[PRAGMA ignore_check_constraints=ON;
     CREATE TABLE slow(x, CHECK(instr(hex(zeroblob(20000+x)),'1')=0));
-    WITH RECURSIVE n(x) AS(SELECT 1 UNION ALL SELECT x+1 FROM n LIMIT 9000)
+    WITH RECURSIVE n(x) AS(SELECT 1 UNION ALL SELECT x+1 FROM n LIMIT 14000)
       INSERT INTO slow SELECT x FROM n;]])
 end
 
@@ -55,13 +55,13 @@ describe("sqlite: the lease of a running job", function()
 
   case("is renewed while the store is checked", function(store, path)
     slow_check(path)
-    local worker = work(store, store:queue("mail", { lease = 0.25 }))
+    local worker = work(store, store:queue("mail", { lease = 0.5 }))
     local other <close> = assert(jobs.open("sqlite:" .. path, sqlite.options))
     local mail = other:queue "mail"
-    local task = sluice.create_task(mail.reserve, mail, 0.6)
+    local task = sluice.create_task(mail.reserve, mail, 1)
     local start = sluice.time()
     assert.is_true(store:check())
-    assert.is_true(sluice.time() - start > 0.3, "it was no long check")
+    assert.is_true(sluice.time() - start > 0.6, "it was no long check")
     assert.same({ nil, "timeout" }, { task:await() })
     worker:stop(0)
   end)

@@ -98,7 +98,7 @@ describe("a job of another process", function()
         mail:put("a")
         while mail:stats().acks < i do sluice.sleep(0.001) end
       end
-      print(sluice.time() - start < 1)
+      print(sluice.time() - start < 5)
       over = true
       sluice.wait(looking)
     ]]))
