@@ -59,6 +59,7 @@ local function check(options, level)
     fail("'path' begins with '/'", level + 1)
   end
   check_headers(options.headers or {}, level + 1)
+  if options.json == nil then return end
   local ok, why = pcall(json.encode, options.json)
   if not ok then
     fail("'json': " .. tostring(why):gsub("^[^:]+:%d+: ", ""), level + 1)
