@@ -24,12 +24,15 @@
 --
 -- Ids are counted at sluice:ids, for all queues. A node of a cluster may not
 -- have that key: there they are the queue's own. It may also go, or go out of
--- reach: the queue keeps its last id, and none that it gives is lower.
+-- reach, or begin anew. An id is the number of the queue's puts and how far it
+-- is ahead of that; since neither ever falls, no id comes twice.
 --
--- An error inside a script undoes nothing that the script has done. So a job
--- whose hash somebody took away, or put something else in the place of, is no
--- error where it is met among others: its id is skipped, and in no set from
--- then on; the counters tell that it is missing.
+-- An error inside a script undoes nothing that the script has done. So each
+-- reads every key that it may write before it writes: one that is not ours is
+-- met while nothing is done. A job whose hash somebody took away, or put
+-- something else in the place of, is no error where it is met among others:
+-- its id is skipped, and in no set from then on; the counters tell that it is
+-- missing.
 --
 -- Internal to sluice.jobs.
 
@@ -42,15 +45,16 @@ local t = call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local READY, DELAYED, LEASED, DEAD = P..':ready', P..':delayed',
   P..':leased', P..':dead'
-local TTL, META, WAKE, UNIQUE = P..':ttl', P..':meta', P..':wake',
-  P..':unique'
+local TTL, META, WAKE, UNIQUE, HOLD = P..':ttl', P..':meta', P..':wake',
+  P..':unique', P..':hold'
 local BATCH, AGAIN = 1000, 'AGAIN'
 local DEFAULTS = {'0', '60000', '25'} -- maxsize, lease, max_attempts
 
 local function job(id) return P..':j:'..id end
 local function num(v, default) return tonumber(v or nil) or default end
 local function count(name, n) call('HINCRBY', META, name, n) end
-local function wake() call('ZADD', WAKE, 0, 'w') end
+-- Jobs may be had without it, if it cannot be written.
+local function wake() try('ZADD', WAKE, 0, 'w') end
 
 -- Its priority; nil if it has no hash.
 local function priority(id)
@@ -62,9 +66,9 @@ local function gone(id)
   local u = try('HGET', job(id), 'u')
   call('DEL', job(id))
   if type(u) == 'string' and call('HGET', UNIQUE, u) == id and
-    num(call('ZSCORE', P..':hold', u), 0) <= now then
+    num(call('ZSCORE', HOLD, u), 0) <= now then
     call('HDEL', UNIQUE, u)
-    call('ZREM', P..':hold', u)
+    call('ZREM', HOLD, u)
   end
 end
 
@@ -111,11 +115,13 @@ local function failed(id, delay, why)
   end
 end
 
--- Does something to what is due, a batch at most; how many there were.
-local function each_due(key, fn)
-  local list = call('ZRANGEBYSCORE', key, '-inf', now, 'LIMIT', 0, BATCH)
+-- What is due, a batch at most.
+local function due(key)
+  return call('ZRANGEBYSCORE', key, '-inf', now, 'LIMIT', 0, BATCH)
+end
+
+local function each(list, fn)
   for _, member in ipairs(list) do fn(member) end
-  return #list
 end
 
 local function expire(id)
@@ -137,7 +143,7 @@ end
 local function let_go(u)
   local id = call('HGET', UNIQUE, u)
   if id and call('EXISTS', job(id)) == 0 then call('HDEL', UNIQUE, u) end
-  call('ZREM', P..':hold', u)
+  call('ZREM', HOLD, u)
 end
 
 local function lapse(id)
@@ -145,13 +151,28 @@ local function lapse(id)
   failed(id, 0, 'the lease expired')
 end
 
+-- Reads the keys that a change may write, beside those that tick reads always.
+local function sound()
+  call('ZCARD', READY)
+  call('ZCARD', DEAD)
+  call('HLEN', META)
+  call('HLEN', UNIQUE)
+end
+
 -- Brings the queue up to date; true if there may be more to do. Who is woken
 -- for what has become ready need not be who asked: that may only have looked.
 local function tick()
-  local lapsed, expired = each_due(LEASED, lapse), each_due(TTL, expire)
-  local came, let = each_due(DELAYED, come_due), each_due(P..':hold', let_go)
-  if lapsed + came > 0 then wake() end
-  return math.max(lapsed, expired, came, let) == BATCH
+  local lapsed, expired = due(LEASED), due(TTL)
+  local came, let = due(DELAYED), due(HOLD)
+  local most = math.max(#lapsed, #expired, #came, #let)
+  if most == 0 then return false end
+  sound()
+  each(lapsed, lapse)
+  each(expired, expire)
+  each(came, come_due)
+  each(let, let_go)
+  if #lapsed + #came > 0 then wake() end
+  return most == BATCH
 end
 
 local function first(key)
@@ -169,19 +190,19 @@ local function next_due()
   return at and math.max(0, at - now) or -1
 end
 
-local function busy()
-  return call('ZCARD', READY) + call('ZCARD', DELAYED) +
-    call('ZCARD', LEASED)
-end
-
--- After a change: who waits is told. Where nothing was changed it would be the
--- first that is written, which a server without memory refuses.
+-- After a change: who waits is told, also of a job that is delayed: it learns
+-- when that is due.
 local function settle(delayed)
-  if busy() == 0 then call('ZADD', P..':idle', 0, 'i') end
-  -- Also for one that is delayed: who waits learns when it is due.
-  if delayed or call('ZCARD', READY) > 0 then wake() end
+  local ready = call('ZCARD', READY) > 0
+  if ready or delayed then wake() end
+  if not ready and call('ZCARD', DELAYED) + call('ZCARD', LEASED) == 0 then
+    try('ZADD', P..':idle', 0, 'i')
+  end
 end
+]==]
 
+-- Only where it is used: making the list takes longer than a command.
+local RECORDS = [==[
 local FIELDS = {'b', 'f', 'p', 'n', 'm', 't', 'c', 'l', 'u', 'e', 's', 'x'}
 -- The body is nil if it has no hash.
 local function record(id, state, score)
@@ -238,10 +259,10 @@ if known then
   return result
 end
 local settings = call('HMGET', META, 'maxsize', 'lease', 'max_attempts',
-  'last')
+  'ahead')
 for i, v in ipairs(DEFAULTS) do settings[i] = settings[i] or v end -- FLUSHALL
 local ids, fresh, named = {}, 0, {}
-local ticked = false
+local ticked, timed = false, false
 for a = 5, #ARGV, 9 do
   local u, id = ARGV[a + 7], false
   if u ~= '' then
@@ -251,6 +272,7 @@ for a = 5, #ARGV, 9 do
     named[u] = id or 'new'
   end
   ids[#ids + 1] = id
+  if ARGV[a + 3] ~= '' or ARGV[a + 4] ~= '' then timed = true end
   if not id then fresh = fresh + 1 end
 end
 local most = num(settings[1])
@@ -260,14 +282,19 @@ if most > 0 and fresh > 0 then
     return {now, 'full'}
   end
 end
-local last = num(settings[4], 0)
+local last
 if fresh > 0 then
+  call('ZCARD', READY) -- is it sound?
+  if timed then call('ZCARD', DELAYED) call('ZCARD', TTL) end
   -- Written first: a server without memory refuses only the first.
   local puts = call('HINCRBY', META, 'puts', fresh)
-  local ids_taken = try('INCRBY', 'sluice:ids', fresh)
-  if type(ids_taken) ~= 'number' then ids_taken = puts end
-  last = math.max(last, 1e9 + ids_taken - fresh)
-  call('HSET', META, 'last', last + fresh)
+  local taken = try('INCRBY', 'sluice:ids', fresh)
+  local ahead = num(settings[4], 0)
+  if type(taken) == 'number' and taken - puts > ahead then
+    ahead = taken - puts
+    call('HSET', META, 'ahead', ahead)
+  end
+  last = 1e9 + puts + ahead - fresh
 end
 
 local function add(id, a)
@@ -293,7 +320,7 @@ local function name(id, a)
   named[u] = id
   call('HSET', job(id), 'u', u)
   call('HSET', UNIQUE, u, id)
-  if hold then call('ZADD', P..':hold', now + hold, u) end
+  if hold then call('ZADD', HOLD, now + hold, u) end
 end
 
 local result = {now}
@@ -325,7 +352,7 @@ return result
 -- is due, 1 if paused, records. Asked again, it returns what is still leased
 -- as it was; if nothing is, the leases ended before the reply came through,
 -- and it looks anew, or the client would ask in vain for ever.
-define("reserve", CALLS .. [==[
+define("reserve", CALLS .. RECORDS .. [==[
 local known = call('HGET', CALLS, ARGV[2])
 if tick() then return AGAIN end
 local jobs = {}
@@ -384,6 +411,7 @@ return {now}
 -- server has no memory left.
 define("finish", [==[
 if tick() then return AGAIN end
+sound()
 local verb, ms, why = ARGV[1], num(ARGV[2], 0), ARGV[3]
 local lost, till, acks = {}, 0, 0
 for i = 4, #ARGV, 2 do
@@ -414,6 +442,7 @@ return {now, lost, till}
 -- ARGV: id. Returns now and 'ok', 'leased' or 'not_found'.
 define("cancel", [==[
 if tick() then return AGAIN end
+sound()
 local id = ARGV[1]
 if call('EXISTS', job(id)) == 0 then return {now, 'not_found'} end
 if call('ZSCORE', LEASED, id) then return {now, 'leased'} end
@@ -427,6 +456,7 @@ return {now, 'ok'}
 -- ARGV: how many, id or ''. Returns now and how many.
 define("kick", [==[
 if tick() then return AGAIN end
+sound()
 local ids = {ARGV[2]}
 if ARGV[2] == '' then
   ids = call('ZRANGE', DEAD, 0, math.min(num(ARGV[1]), 5000) - 1)
@@ -444,7 +474,7 @@ return {now, n}
 ]==])
 
 -- ARGV: state, how many. Returns now, records.
-define("peek", [==[
+define("peek", RECORDS .. [==[
 if tick() then return AGAIN end
 local got = call('ZRANGE', P..':'..ARGV[1], 0, ARGV[2] - 1, 'WITHSCORES')
 local list = {}
@@ -456,7 +486,7 @@ return {now, list}
 ]==])
 
 -- ARGV: id. Returns now, the record if there is one.
-define("job", [==[
+define("job", RECORDS .. [==[
 if tick() then return AGAIN end
 local id = ARGV[1]
 local state = call('HGET', job(id), 's')
@@ -474,6 +504,7 @@ return {now}
 -- ARGV: state. Returns now, how many of a batch, how many are left.
 define("purge", [==[
 if tick() then return AGAIN end
+sound()
 local key = P..':'..ARGV[1]
 local ids = call('ZRANGE', key, 0, 2 * BATCH - 1)
 for _, id in ipairs(ids) do
