@@ -470,6 +470,7 @@ for _, id in ipairs(ids) do
   end
 end
 if n > 0 then settle() end
+if n == 0 and ARGV[2] == '' and #ids > 0 then return AGAIN end -- no hashes
 return {now, n}
 ]==])
 
