@@ -129,6 +129,16 @@ describe("a job whose hash is gone", function()
     assert.equal(5, queue:purge "ready")
   end)
 
+  it("is not one that may not be read for a while", function(queue)
+    local id = queue:put("a", { delay = 60 })
+    server:cli(("ZADD %s 1 %016d"):format(key "delayed", id))
+    server:cli "ACL SETUSER default -hget"
+    local stats, reason = queue:stats()
+    assert.same({ nil, "unavailable" }, { stats, reason })
+    server:cli "ACL SETUSER default +hget"
+    assert.equal(id, queue:reserve(0).id)
+  end)
+
   it("is told of by a check", function(queue, store)
     local id = queue:put "a"
     server:cli("DEL " .. key(id))

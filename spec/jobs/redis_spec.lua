@@ -213,6 +213,17 @@ describe("a user of the server", function()
     end)
   end)
 
+  it("who may not do all that is needed gets no queue", function()
+    for _, command in ipairs { "hset", "hincrby", "zadd", "zrem", "zpopmin",
+      "del", "hdel", "zscore", "zrangebyscore", "hmget", "expire" } do
+      with_user("-" .. command, function(_, store)
+        local queue, reason, message = store:queue "orders"
+        assert.same({ nil, "unavailable" }, { queue, reason })
+        assert.matches("can't run this command", message)
+      end)
+    end
+  end)
+
   it("who may not wait there does not keep it busy", function()
     with_user("-bzpopmin", function(server, store)
       local queue = store:queue "orders"

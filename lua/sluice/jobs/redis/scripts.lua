@@ -56,14 +56,23 @@ local function count(name, n) call('HINCRBY', META, name, n) end
 -- Jobs may be had without it, if it cannot be written.
 local function wake() try('ZADD', WAKE, 0, 'w') end
 
+-- Of a job's hash, or what is in its place: that is no error, others are.
+local function read(...)
+  local v = try(...)
+  if type(v) == 'table' and v.err and not string.find(v.err, 'WRONGTYPE') then
+    return call(...) -- raises it
+  end
+  return v
+end
+
 -- Its priority; nil if it has no hash.
 local function priority(id)
-  local p = try('HGET', job(id), 'p')
+  local p = read('HGET', job(id), 'p')
   return type(p) == 'string' and p or nil
 end
 
 local function gone(id)
-  local u = try('HGET', job(id), 'u')
+  local u = read('HGET', job(id), 'u')
   call('DEL', job(id))
   if type(u) == 'string' and call('HGET', UNIQUE, u) == id and
     num(call('ZSCORE', HOLD, u), 0) <= now then
@@ -104,7 +113,7 @@ end
 
 -- The attempt failed: DEAD if it was the last.
 local function failed(id, delay, why)
-  local v = try('HMGET', job(id), 'n', 'm')
+  local v = read('HMGET', job(id), 'n', 'm')
   if not v[1] then return end -- no hash
   if num(v[2]) > 0 and num(v[1]) >= num(v[2]) then
     enter_dead(id, why)
@@ -133,8 +142,8 @@ local function expire(id)
 end
 
 local function come_due(id)
-  call('ZREM', DELAYED, id)
   local p = priority(id)
+  call('ZREM', DELAYED, id)
   if not p then return end
   call('ZADD', READY, p, id)
   call('HSET', job(id), 's', 'ready')
@@ -206,7 +215,7 @@ local RECORDS = [==[
 local FIELDS = {'b', 'f', 'p', 'n', 'm', 't', 'c', 'l', 'u', 'e', 's', 'x'}
 -- The body is nil if it has no hash.
 local function record(id, state, score)
-  local v = try('HMGET', job(id), unpack(FIELDS))
+  local v = read('HMGET', job(id), unpack(FIELDS))
   v[12], v[13], v[14] = id, state or v[11], score or false
   return v
 end
@@ -229,12 +238,24 @@ local function define(name, body)
 end
 
 -- ARGV: maxsize, lease, max_attempts; '' keeps what is stored. What stays as
--- it is is not written, which a server without memory refuses.
+-- it is is not written, which a server without memory refuses. Then tries out,
+-- with what such a server does not refuse first, whether all is permitted that
+-- the scripts do: what is found out in the middle of one leaves it half done.
 define("queue", [==[
 for i, name in ipairs({'maxsize', 'lease', 'max_attempts'}) do
   local stored = call('HGET', META, name)
   local wanted = ARGV[i] ~= '' and ARGV[i] or stored or DEFAULTS[i]
   if stored ~= wanted then call('HSET', META, name, wanted) end
+end
+local probe = P..':probe'
+for _, command in ipairs({
+  'DEL', 'HSET a 1', 'EXPIRE 60', 'HINCRBY a 1', 'HGET a', 'HMGET a', 'HLEN',
+  'HDEL a', 'ZADD 0 a', 'EXPIRE 60', 'ZSCORE a', 'ZCARD', 'ZRANGE 0 0',
+  'ZRANGEBYSCORE 0 0', 'ZREM a', 'ZPOPMIN', 'EXISTS',
+}) do
+  local words = {}
+  for word in string.gmatch(command, '%S+') do words[#words + 1] = word end
+  call(words[1], probe, unpack(words, 2))
 end
 return {now}
 ]==])
@@ -260,7 +281,9 @@ if known then
 end
 local settings = call('HMGET', META, 'maxsize', 'lease', 'max_attempts',
   'ahead')
-for i, v in ipairs(DEFAULTS) do settings[i] = settings[i] or v end -- FLUSHALL
+if not settings[1] then -- FLUSHALL
+  for i, v in ipairs(DEFAULTS) do settings[i] = settings[i] or v end
+end
 local ids, fresh, named = {}, 0, {}
 local ticked, timed = false, false
 for a = 5, #ARGV, 9 do
@@ -373,7 +396,7 @@ local note = {}
 for i = 1, #picked, 2 do
   local id = picked[i]
   local key = job(id)
-  local v = try('HMGET', key, unpack(FIELDS))
+  local v = read('HMGET', key, unpack(FIELDS))
   local lease = num(v[8])
   if lease then
     local till = now + lease
@@ -416,7 +439,7 @@ local verb, ms, why = ARGV[1], num(ARGV[2], 0), ARGV[3]
 local lost, till, acks = {}, 0, 0
 for i = 4, #ARGV, 2 do
   local id = ARGV[i]
-  if try('HGET', job(id), 't') ~= ARGV[i + 1] or
+  if read('HGET', job(id), 't') ~= ARGV[i + 1] or
     call('ZREM', LEASED, id) == 0 then
     lost[#lost + 1] = (i - 4) / 2 + 1
   elseif verb == 'touch' then
