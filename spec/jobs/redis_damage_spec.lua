@@ -124,9 +124,19 @@ describe("a job whose hash is gone", function()
       job:bury "why"
     end
     damage(ids)
-    assert.equal(1, queue:kick(10))
+    assert.equal(1, queue:kick(1))
     damage(queue:put_many { "e", "f", "g", "h" })
     assert.equal(5, queue:purge "ready")
+  end)
+
+  it("is not one that may not be read for a while", function(queue)
+    local id = queue:put("a", { delay = 60 })
+    server:cli(("ZADD %s 1 %016d"):format(key "delayed", id))
+    server:cli "ACL SETUSER default -hget"
+    local stats, reason = queue:stats()
+    assert.same({ nil, "unavailable" }, { stats, reason })
+    server:cli "ACL SETUSER default +hget"
+    assert.equal(id, queue:reserve(0).id)
   end)
 
   it("is told of by a check", function(queue, store)
@@ -135,6 +145,80 @@ describe("a job whose hash is gone", function()
     assert.is_nil((queue:reserve(0)))
     local ok, reason = store:check()
     assert.same({ nil, "damaged" }, { ok, reason })
+  end)
+end)
+
+describe("a key that is not the queue's own", function()
+  -- Jobs in all states, with names and without, with a ttl and without; those
+  -- that are leased.
+  local function fill(queue)
+    local list = {}
+    for i = 1, 12 do
+      local named = i % 3 == 0
+      list[i] = { body = "a", ttl = i % 2 == 0 and 60 or nil,
+        unique = named and "name " .. i or nil, unique_for = named and 60
+        or nil, delay = i > 9 and 60 or nil }
+    end
+    queue:put_many(list)
+    for _ = 1, 2 do queue:reserve(0):bury "why" end
+    return queue:reserve_many(4)
+  end
+
+  -- What each call does to it, and what comes due.
+  local function use(queue, list)
+    queue:put "b"
+    queue:put_many { { body = "c", delay = 60, ttl = 60 } }
+    queue:put("d", { unique = "other", unique_for = 60 })
+    for i, verb in ipairs { "ack", "nack", "release", "bury" } do
+      list[i][verb](list[i], verb == "nack" and { delay = 0 } or nil)
+    end
+    queue:cancel(list[4].id + 1)
+    queue:kick(1)
+    for _, name in ipairs { "leased", "delayed", "ttl" } do
+      server:cli(("EVAL %q 1 %s"):format("for _, id in ipairs(redis.call("
+        .. "'ZRANGE', KEYS[1], 0, 1)) do redis.call('ZADD', KEYS[1], 1, id) "
+        .. "end", key(name)))
+      for _ = 1, 2 do queue:stats() end
+    end
+    for _, state in ipairs { "delayed", "dead" } do queue:purge(state) end
+  end
+
+  -- Whether each job is in one state, and none is where no job is.
+  local function assert_whole(queue, store)
+    local stats = queue:stats()
+    local _, hashes = server:cli "KEYS '*:j:*'":gsub("%S+", "")
+    assert.equal(hashes,
+      stats.ready + stats.delayed + stats.leased + stats.dead)
+    assert.is_true(store:check())
+  end
+
+  for _, name in ipairs { "ready", "delayed", "leased", "dead", "ttl", "meta",
+    "unique", "hold", "wake", "idle" } do
+    it(("as %s loses no job"):format(name), function(queue, store)
+      local list = fill(queue)
+      server:cli(("RENAME %s kept"):format(key(name)))
+      server:cli(("SET %s x"):format(key(name)))
+      use(queue, list)
+      server:cli("DEL " .. key(name))
+      server:cli(("RENAME kept %s"):format(key(name)))
+      assert_whole(queue, store)
+    end)
+  end
+
+  it("does not keep jobs from being had without waiting", function(queue)
+    server:cli(("SET %s x"):format(key "wake"))
+    local ids = queue:put_many { "a", "b" }
+    assert.equal(ids[1], queue:reserve(0).id)
+    server:cli(("SET %s x"):format(key "wake"))
+    assert.equal(ids[2], queue:reserve(0).id)
+  end)
+
+  it("does not keep a drain from its end", function(queue)
+    queue:put "a"
+    queue:reserve(0):nack { delay = 1 }
+    server:cli(("SET %s x"):format(key "idle"))
+    assert.equal(1, queue:purge "delayed")
+    assert.is_true(queue:drain(1))
   end)
 end)
 
@@ -296,6 +380,17 @@ describe("who waits for a job while another store changes it", function()
       assert.is_true(took >= 0.1 and took < 1)
     end)
   end
+
+  it("wakes when the last job is dead, for a drain", function(queue)
+    queue:put("a", { max_attempts = 1 })
+    local job = queue:reserve(0)
+    local task = sluice.create_task(queue.drain, queue)
+    sluice.sleep(0.05)
+    local began = sluice.time()
+    job:nack { delay = 60 }
+    assert.is_true(task:await())
+    assert.is_true(sluice.time() - began < 0.5)
+  end)
 
   it("wakes when who only looks finds that it is due", function(queue, store)
     local id = queue:put("a", { delay = 60 })

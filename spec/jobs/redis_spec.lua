@@ -108,6 +108,17 @@ describe("a store on Redis", function()
     end, "--maxmemory-policy noeviction")
   end)
 
+  it("can be looked at when the server takes no writes", function()
+    with_server(function(server, queue)
+      queue:put "a"
+      server:cli "CONFIG SET min-replicas-to-write 1"
+      local store <close>, same = open(server.url)
+      assert.equal(1, same:stats().ready, store)
+      server:cli "CONFIG SET min-replicas-to-write 0"
+      assert.equal("a", same:reserve(0).body)
+    end)
+  end)
+
   it("has its queues again when the server has forgotten all", function()
     with_server(function(server, queue)
       queue:put "a"
@@ -211,6 +222,17 @@ describe("a user of the server", function()
       assert.matches("NOPERM", message)
       assert.is_true(sluice.time() - began < 2)
     end)
+  end)
+
+  it("who may not do all that is needed gets no queue", function()
+    for _, command in ipairs { "hset", "hincrby", "zadd", "zrem", "zpopmin",
+      "del", "hdel", "zscore", "zrangebyscore", "hmget", "expire" } do
+      with_user("-" .. command, function(_, store)
+        local queue, reason, message = store:queue "orders"
+        assert.same({ nil, "unavailable" }, { queue, reason })
+        assert.is_string(message)
+      end)
+    end
   end)
 
   it("who may not wait there does not keep it busy", function()

@@ -145,8 +145,8 @@ local function judge(name, err)
   elseif PASSING[kind] then
     return nil, "unavailable", err, false
   end
-  local met = err:find("user_script", 1, true)
-    and not err:find("can't run this command", 1, true)
+  local met = err:find("user_script", 1, true) and kind ~= "NOPERM"
+    and not err:find("can't run this command", 1, true) -- before Redis 7.2
   return nil, met and "damaged" or "unavailable", err, true
 end
 

@@ -24,12 +24,15 @@
 --
 -- Ids are counted at sluice:ids, for all queues. A node of a cluster may not
 -- have that key: there they are the queue's own. It may also go, or go out of
--- reach: the queue keeps its last id, and none that it gives is lower.
+-- reach, or begin anew. An id is the number of the queue's puts and how far it
+-- is ahead of that; since neither ever falls, no id comes twice.
 --
--- An error inside a script undoes nothing that the script has done. So a job
--- whose hash somebody took away, or put something else in the place of, is no
--- error where it is met among others: its id is skipped, and in no set from
--- then on; the counters tell that it is missing.
+-- An error inside a script undoes nothing that the script has done. So each
+-- reads every key that it may write before it writes: one that is not ours is
+-- met while nothing is done. A job whose hash somebody took away, or put
+-- something else in the place of, is no error where it is met among others:
+-- its id is skipped, and in no set from then on; the counters tell that it is
+-- missing.
 --
 -- Internal to sluice.jobs.
 
@@ -42,29 +45,39 @@ local t = call('TIME')
 local now = t[1] * 1000 + math.floor(t[2] / 1000)
 local READY, DELAYED, LEASED, DEAD = P..':ready', P..':delayed',
   P..':leased', P..':dead'
-local TTL, META, WAKE, UNIQUE = P..':ttl', P..':meta', P..':wake',
-  P..':unique'
+local TTL, META, WAKE, UNIQUE, HOLD = P..':ttl', P..':meta', P..':wake',
+  P..':unique', P..':hold'
 local BATCH, AGAIN = 1000, 'AGAIN'
 local DEFAULTS = {'0', '60000', '25'} -- maxsize, lease, max_attempts
 
 local function job(id) return P..':j:'..id end
 local function num(v, default) return tonumber(v or nil) or default end
 local function count(name, n) call('HINCRBY', META, name, n) end
-local function wake() call('ZADD', WAKE, 0, 'w') end
+-- Jobs may be had without it, if it cannot be written.
+local function wake() try('ZADD', WAKE, 0, 'w') end
+
+-- Of a job's hash, or what is in its place: that is no error, others are.
+local function read(...)
+  local v = try(...)
+  if type(v) == 'table' and v.err and not string.find(v.err, 'WRONGTYPE') then
+    return call(...) -- raises it
+  end
+  return v
+end
 
 -- Its priority; nil if it has no hash.
 local function priority(id)
-  local p = try('HGET', job(id), 'p')
+  local p = read('HGET', job(id), 'p')
   return type(p) == 'string' and p or nil
 end
 
 local function gone(id)
-  local u = try('HGET', job(id), 'u')
+  local u = read('HGET', job(id), 'u')
   call('DEL', job(id))
   if type(u) == 'string' and call('HGET', UNIQUE, u) == id and
-    num(call('ZSCORE', P..':hold', u), 0) <= now then
+    num(call('ZSCORE', HOLD, u), 0) <= now then
     call('HDEL', UNIQUE, u)
-    call('ZREM', P..':hold', u)
+    call('ZREM', HOLD, u)
   end
 end
 
@@ -100,7 +113,7 @@ end
 
 -- The attempt failed: DEAD if it was the last.
 local function failed(id, delay, why)
-  local v = try('HMGET', job(id), 'n', 'm')
+  local v = read('HMGET', job(id), 'n', 'm')
   if not v[1] then return end -- no hash
   if num(v[2]) > 0 and num(v[1]) >= num(v[2]) then
     enter_dead(id, why)
@@ -111,11 +124,13 @@ local function failed(id, delay, why)
   end
 end
 
--- Does something to what is due, a batch at most; how many there were.
-local function each_due(key, fn)
-  local list = call('ZRANGEBYSCORE', key, '-inf', now, 'LIMIT', 0, BATCH)
+-- What is due, a batch at most.
+local function due(key)
+  return call('ZRANGEBYSCORE', key, '-inf', now, 'LIMIT', 0, BATCH)
+end
+
+local function each(list, fn)
   for _, member in ipairs(list) do fn(member) end
-  return #list
 end
 
 local function expire(id)
@@ -127,8 +142,8 @@ local function expire(id)
 end
 
 local function come_due(id)
-  call('ZREM', DELAYED, id)
   local p = priority(id)
+  call('ZREM', DELAYED, id)
   if not p then return end
   call('ZADD', READY, p, id)
   call('HSET', job(id), 's', 'ready')
@@ -137,7 +152,7 @@ end
 local function let_go(u)
   local id = call('HGET', UNIQUE, u)
   if id and call('EXISTS', job(id)) == 0 then call('HDEL', UNIQUE, u) end
-  call('ZREM', P..':hold', u)
+  call('ZREM', HOLD, u)
 end
 
 local function lapse(id)
@@ -145,13 +160,28 @@ local function lapse(id)
   failed(id, 0, 'the lease expired')
 end
 
+-- Reads the keys that a change may write, beside those that tick reads always.
+local function sound()
+  call('ZCARD', READY)
+  call('ZCARD', DEAD)
+  call('HLEN', META)
+  call('HLEN', UNIQUE)
+end
+
 -- Brings the queue up to date; true if there may be more to do. Who is woken
 -- for what has become ready need not be who asked: that may only have looked.
 local function tick()
-  local lapsed, expired = each_due(LEASED, lapse), each_due(TTL, expire)
-  local came, let = each_due(DELAYED, come_due), each_due(P..':hold', let_go)
-  if lapsed + came > 0 then wake() end
-  return math.max(lapsed, expired, came, let) == BATCH
+  local lapsed, expired = due(LEASED), due(TTL)
+  local came, let = due(DELAYED), due(HOLD)
+  local most = math.max(#lapsed, #expired, #came, #let)
+  if most == 0 then return false end
+  sound()
+  each(lapsed, lapse)
+  each(expired, expire)
+  each(came, come_due)
+  each(let, let_go)
+  if #lapsed + #came > 0 then wake() end
+  return most == BATCH
 end
 
 local function first(key)
@@ -169,23 +199,23 @@ local function next_due()
   return at and math.max(0, at - now) or -1
 end
 
-local function busy()
-  return call('ZCARD', READY) + call('ZCARD', DELAYED) +
-    call('ZCARD', LEASED)
-end
-
--- After a change: who waits is told. Where nothing was changed it would be the
--- first that is written, which a server without memory refuses.
+-- After a change: who waits is told, also of a job that is delayed: it learns
+-- when that is due.
 local function settle(delayed)
-  if busy() == 0 then call('ZADD', P..':idle', 0, 'i') end
-  -- Also for one that is delayed: who waits learns when it is due.
-  if delayed or call('ZCARD', READY) > 0 then wake() end
+  local ready = call('ZCARD', READY) > 0
+  if ready or delayed then wake() end
+  if not ready and call('ZCARD', DELAYED) + call('ZCARD', LEASED) == 0 then
+    try('ZADD', P..':idle', 0, 'i')
+  end
 end
+]==]
 
+-- Only where it is used: making the list takes longer than a command.
+local RECORDS = [==[
 local FIELDS = {'b', 'f', 'p', 'n', 'm', 't', 'c', 'l', 'u', 'e', 's', 'x'}
 -- The body is nil if it has no hash.
 local function record(id, state, score)
-  local v = try('HMGET', job(id), unpack(FIELDS))
+  local v = read('HMGET', job(id), unpack(FIELDS))
   v[12], v[13], v[14] = id, state or v[11], score or false
   return v
 end
@@ -208,12 +238,32 @@ local function define(name, body)
 end
 
 -- ARGV: maxsize, lease, max_attempts; '' keeps what is stored. What stays as
--- it is is not written, which a server without memory refuses.
+-- it is is not written, which a server without memory refuses. Then tries out,
+-- with what such a server does not refuse first, whether all is permitted that
+-- the scripts do: what is found out in the middle of one leaves it half done.
+-- A server that takes no writes for now may still be looked at.
 define("queue", [==[
 for i, name in ipairs({'maxsize', 'lease', 'max_attempts'}) do
   local stored = call('HGET', META, name)
   local wanted = ARGV[i] ~= '' and ARGV[i] or stored or DEFAULTS[i]
   if stored ~= wanted then call('HSET', META, name, wanted) end
+end
+local probe = P..':probe'
+for _, command in ipairs({
+  'DEL', 'HSET a 1', 'EXPIRE 60', 'HINCRBY a 1', 'HGET a', 'HMGET a', 'HLEN',
+  'HDEL a', 'ZADD 0 a', 'EXPIRE 60', 'ZSCORE a', 'ZCARD', 'ZRANGE 0 0',
+  'ZRANGEBYSCORE 0 0', 'ZREM a', 'ZPOPMIN', 'EXISTS',
+}) do
+  local words = {}
+  for word in string.gmatch(command, '%S+') do words[#words + 1] = word end
+  local v = try(words[1], probe, unpack(words, 2))
+  local met = type(v) == 'table' and v.err
+  if met then
+    if string.find(met, 'MISCONF') or string.find(met, 'NOREPLICAS') then
+      break
+    end
+    call(words[1], probe, unpack(words, 2)) -- raises it
+  end
 end
 return {now}
 ]==])
@@ -238,10 +288,12 @@ if known then
   return result
 end
 local settings = call('HMGET', META, 'maxsize', 'lease', 'max_attempts',
-  'last')
-for i, v in ipairs(DEFAULTS) do settings[i] = settings[i] or v end -- FLUSHALL
+  'ahead')
+if not settings[1] then -- FLUSHALL
+  for i, v in ipairs(DEFAULTS) do settings[i] = settings[i] or v end
+end
 local ids, fresh, named = {}, 0, {}
-local ticked = false
+local ticked, timed = false, false
 for a = 5, #ARGV, 9 do
   local u, id = ARGV[a + 7], false
   if u ~= '' then
@@ -251,6 +303,7 @@ for a = 5, #ARGV, 9 do
     named[u] = id or 'new'
   end
   ids[#ids + 1] = id
+  if ARGV[a + 3] ~= '' or ARGV[a + 4] ~= '' then timed = true end
   if not id then fresh = fresh + 1 end
 end
 local most = num(settings[1])
@@ -260,14 +313,19 @@ if most > 0 and fresh > 0 then
     return {now, 'full'}
   end
 end
-local last = num(settings[4], 0)
+local last
 if fresh > 0 then
+  call('ZCARD', READY) -- is it sound?
+  if timed then call('ZCARD', DELAYED) call('ZCARD', TTL) end
   -- Written first: a server without memory refuses only the first.
   local puts = call('HINCRBY', META, 'puts', fresh)
-  local ids_taken = try('INCRBY', 'sluice:ids', fresh)
-  if type(ids_taken) ~= 'number' then ids_taken = puts end
-  last = math.max(last, 1e9 + ids_taken - fresh)
-  call('HSET', META, 'last', last + fresh)
+  local taken = try('INCRBY', 'sluice:ids', fresh)
+  local ahead = num(settings[4], 0)
+  if type(taken) == 'number' and taken - puts > ahead then
+    ahead = taken - puts
+    call('HSET', META, 'ahead', ahead)
+  end
+  last = 1e9 + puts + ahead - fresh
 end
 
 local function add(id, a)
@@ -293,7 +351,7 @@ local function name(id, a)
   named[u] = id
   call('HSET', job(id), 'u', u)
   call('HSET', UNIQUE, u, id)
-  if hold then call('ZADD', P..':hold', now + hold, u) end
+  if hold then call('ZADD', HOLD, now + hold, u) end
 end
 
 local result = {now}
@@ -325,7 +383,7 @@ return result
 -- is due, 1 if paused, records. Asked again, it returns what is still leased
 -- as it was; if nothing is, the leases ended before the reply came through,
 -- and it looks anew, or the client would ask in vain for ever.
-define("reserve", CALLS .. [==[
+define("reserve", CALLS .. RECORDS .. [==[
 local known = call('HGET', CALLS, ARGV[2])
 if tick() then return AGAIN end
 local jobs = {}
@@ -346,7 +404,7 @@ local note = {}
 for i = 1, #picked, 2 do
   local id = picked[i]
   local key = job(id)
-  local v = try('HMGET', key, unpack(FIELDS))
+  local v = read('HMGET', key, unpack(FIELDS))
   local lease = num(v[8])
   if lease then
     local till = now + lease
@@ -384,11 +442,12 @@ return {now}
 -- server has no memory left.
 define("finish", [==[
 if tick() then return AGAIN end
+sound()
 local verb, ms, why = ARGV[1], num(ARGV[2], 0), ARGV[3]
 local lost, till, acks = {}, 0, 0
 for i = 4, #ARGV, 2 do
   local id = ARGV[i]
-  if try('HGET', job(id), 't') ~= ARGV[i + 1] or
+  if read('HGET', job(id), 't') ~= ARGV[i + 1] or
     call('ZREM', LEASED, id) == 0 then
     lost[#lost + 1] = (i - 4) / 2 + 1
   elseif verb == 'touch' then
@@ -414,6 +473,7 @@ return {now, lost, till}
 -- ARGV: id. Returns now and 'ok', 'leased' or 'not_found'.
 define("cancel", [==[
 if tick() then return AGAIN end
+sound()
 local id = ARGV[1]
 if call('EXISTS', job(id)) == 0 then return {now, 'not_found'} end
 if call('ZSCORE', LEASED, id) then return {now, 'leased'} end
@@ -427,6 +487,7 @@ return {now, 'ok'}
 -- ARGV: how many, id or ''. Returns now and how many.
 define("kick", [==[
 if tick() then return AGAIN end
+sound()
 local ids = {ARGV[2]}
 if ARGV[2] == '' then
   ids = call('ZRANGE', DEAD, 0, math.min(num(ARGV[1]), 5000) - 1)
@@ -440,11 +501,12 @@ for _, id in ipairs(ids) do
   end
 end
 if n > 0 then settle() end
+if n == 0 and ARGV[2] == '' and #ids > 0 then return AGAIN end -- no hashes
 return {now, n}
 ]==])
 
 -- ARGV: state, how many. Returns now, records.
-define("peek", [==[
+define("peek", RECORDS .. [==[
 if tick() then return AGAIN end
 local got = call('ZRANGE', P..':'..ARGV[1], 0, ARGV[2] - 1, 'WITHSCORES')
 local list = {}
@@ -456,7 +518,7 @@ return {now, list}
 ]==])
 
 -- ARGV: id. Returns now, the record if there is one.
-define("job", [==[
+define("job", RECORDS .. [==[
 if tick() then return AGAIN end
 local id = ARGV[1]
 local state = call('HGET', job(id), 's')
@@ -474,6 +536,7 @@ return {now}
 -- ARGV: state. Returns now, how many of a batch, how many are left.
 define("purge", [==[
 if tick() then return AGAIN end
+sound()
 local key = P..':'..ARGV[1]
 local ids = call('ZRANGE', key, 0, 2 * BATCH - 1)
 for _, id in ipairs(ids) do
