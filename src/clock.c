@@ -4,10 +4,9 @@
 ** Where there is timerfd, the timer is one, watched by uv_poll: libuv's own
 ** timers count whole milliseconds. Deadlines that are close together share a
 ** wake: a process that was just woken by the timer sleeps at least
-** SPACING_NS, since each wake costs more than most tasks do in theirs. A
-** timer that is set to an earlier time is left so: the time-out of a request
-** that was answered mostly is, and one wake in vain costs less than setting
-** the timer for each request.
+** SPACING_NS, since each wake costs more than most tasks do in theirs. The
+** timer is set anew before each sleep: left at an earlier time, it would wake
+** an idle process twice as often.
 */
 #include "clock.h"
 
@@ -67,12 +66,10 @@ static void set_timer(struct sl_loop *loop, uint64_t due_ns) {
   timerfd_settime(loop->clock->fd, TFD_TIMER_ABSTIME, &when, NULL);
 }
 #else
-/* See sl_loop_stop_poll. It is not set any more; and may have fired early, by
-   less than a millisecond. */
+/* See sl_loop_stop_poll. It may have fired early, by less than a millisecond;
+   then it is set once more. */
 static void on_due(uv_timer_t *timer) {
-  struct sl_loop *loop = timer->loop->data;
-  loop->clock->armed_ns = 0;
-  sl_loop_stop_poll(loop);
+  sl_loop_stop_poll((struct sl_loop *)timer->loop->data);
 }
 
 static bool open_timer(struct sl_loop *loop, struct sl_clock *clock) {
@@ -108,7 +105,6 @@ static void arm_timer(struct sl_loop *loop, uint64_t due_ns) {
     uint64_t spaced = clock->fired_ns + SPACING_NS;
     if (due_ns < spaced) due_ns = spaced;
     uv_ref(timer);
-    if (clock->armed_ns <= due_ns && clock->armed_ns > loop->now_ns) return;
   }
   clock->armed_ns = due_ns;
   set_timer(loop, due_ns);
