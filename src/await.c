@@ -308,7 +308,8 @@ static int call_at(lua_State *L) {
   uint64_t due_ns = is_past ? 0 : sl_check_seconds(L, 1);
   struct sl_loop *loop = check_running(L, "call_at");
   sl_check_callable(L, 2);
-  if (due_ns <= sl_loop_now(loop)) due_ns = 0;
+  /* Those that have passed come in their order, as all do. */
+  if (due_ns == 0 && sl_loop_now(loop) > 0) due_ns = 1;
   return schedule(L, loop, 2, due_ns);
 }
 
