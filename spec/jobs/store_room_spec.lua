@@ -4,6 +4,7 @@ local jobs = require "sluice.jobs"
 local process = require "spec.support.process"
 local sluice = require "sluice"
 local sqlite = require "spec.support.engines.sqlite"
+local testing = require "sluice.testing"
 
 local MOST = 8192 -- calls in flight
 
@@ -20,12 +21,17 @@ local function case(name, fn)
   end)
 end
 
--- Keeps what is put in flight until it is told to go on.
+-- Keeps what is put in flight until it is let go, when all have put.
 local function hold(path)
-  local pipe = io.popen("flock " .. path
-    .. "-lock sh -c 'echo held; exec sleep 0.3'")
+  local pipe = io.popen(("flock %s-lock sh -c 'echo held; "
+    .. "until [ -e %s-go ]; do sleep 0.01; done'"):format(path, path))
   assert.equal("held", pipe:read "l")
-  return pipe
+  return function()
+    testing.settle()
+    io.open(path .. "-go", "w"):close()
+    pipe:close()
+    os.remove(path .. "-go")
+  end
 end
 
 -- Tasks that put one job each, with their number as its body.
@@ -60,21 +66,22 @@ end
 
 describe("who waits for a call's place", function()
   case("has it when those before do not use theirs", function(queue, path)
-    local _ <close> = hold(path)
-    local crowd
+    local let_go, crowd = hold(path), nil
     put_many(queue, 1, MOST, function()
       for _, task in ipairs(crowd) do task:cancel() end
       crowd = {}
     end)
     crowd = put_many(queue, 1, MOST)
     local last = sluice.create_task(queue.put, queue, "last")
+    let_go()
     assert.is_number((last:await(60)))
     assert.equal(MOST + 1, queue:stats().ready)
   end)
 
   case("has it in the order of arrival", function(queue, path)
-    local _ <close> = hold(path)
+    local let_go = hold(path)
     local tasks = put_many(queue, 1, MOST + 1000)
+    let_go()
     sluice.wait(tasks)
     local bodies = {}
     for i, job in ipairs(queue:peek("ready", MOST + 1000)) do
