@@ -335,7 +335,7 @@ static int next_request(lua_State *L) {
   if (stream == NULL || sl_http_broken(stream))
     return push_over(L, conn, 0, NULL);
   if (conn->task != task) sl_http_conn_watch(L, conn, stream, task);
-  if (conn->state == SL_HTTP_ASKED || conn->state == SL_HTTP_SENDING)
+  if (sl_http_conn_owes(conn))
     return luaL_error(L, "the request was not answered");
   dismiss_readers(stream);
   if (conn->state == SL_HTTP_ANSWERED && !conn->parser.stream)
@@ -351,9 +351,7 @@ static int stop(lua_State *L) {
   struct sl_http_conn *conn = sl_http_conn_check(L);
   struct sl_stream *stream = sl_http_stream_of(conn);
   conn->stopping = true;
-  if (stream == NULL || conn->state == SL_HTTP_ASKED ||
-      conn->state == SL_HTTP_SENDING)
-    return 0;
+  if (stream == NULL || sl_http_conn_owes(conn)) return 0;
   if (conn->resting) sl_http_conn_rouse(conn);
   if (!is_in_work(conn) && !sl_list_empty(&stream->readers))
     sl_task_wake(sl_task_of(stream->readers.next), SL_WOKEN);
@@ -401,8 +399,7 @@ static void free_conn(struct sl_http_conn *conn) {
    and whose answers have arrived. */
 static bool has_last_bytes(const struct sl_http_conn *conn,
                            const struct sl_stream *stream) {
-  if (conn->state == SL_HTTP_ASKED || conn->state == SL_HTTP_SENDING)
-    return false;
+  if (sl_http_conn_owes(conn)) return false;
   return conn->state != SL_HTTP_WAITING || !sl_http_idle(&conn->parser) ||
          stream->in.len > 0 || !sl_stream_delivered(stream);
 }

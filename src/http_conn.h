@@ -164,10 +164,15 @@ enum sl_http_event sl_http_conn_feed(struct sl_http_conn *conn,
 enum sl_http_event sl_http_conn_gather(struct sl_http_conn *conn,
                                        struct sl_stream *stream);
 
-/* Whether the client waits to be told that it may send its body. */
+/* Whether a request has no answer yet, or not all of it. */
+static inline bool sl_http_conn_owes(const struct sl_http_conn *conn) {
+  return conn->state == SL_HTTP_ASKED || conn->state == SL_HTTP_SENDING;
+}
+
 /* When the wait for more of a request's body is given up. */
 uint64_t sl_http_conn_body_due(struct sl_http_conn *conn);
 
+/* Whether the client waits to be told that it may send its body. */
 bool sl_http_conn_expects(const struct sl_http_conn *conn);
 
 /* Parks until something has arrived or due_ns has passed (SL_TIMED_OUT). */

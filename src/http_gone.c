@@ -29,9 +29,8 @@ static bool abandoned(struct sl_http_conn *conn, struct sl_stream *stream) {
 /* Reading or writing came to its end. */
 static void on_end(struct sl_stream *stream) {
   struct sl_http_conn *conn = stream->user;
-  bool in_work =
-      conn->state == SL_HTTP_ASKED || conn->state == SL_HTTP_SENDING;
-  if (!in_work || !(sl_http_broken(stream) || abandoned(conn, stream)))
+  if (!sl_http_conn_owes(conn) ||
+      !(sl_http_broken(stream) || abandoned(conn, stream)))
     return;
   conn->gone = true;
   sl_cancel_scope(&conn->task->root, SL_FOR_CLIENT_GONE);

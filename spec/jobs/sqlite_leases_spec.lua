@@ -9,19 +9,6 @@ local function sql(path, text)
   assert.is_true(pipe:close())
 end
 
--- A test with a new store and its path, in a run.
-local function case(name, fn)
-  it(name, function()
-    sluice.run(function()
-      local path = sqlite.path()
-      local store <close> = assert(jobs.open("sqlite:" .. path,
-        sqlite.options))
-      fn(store, path)
-    end)
-    sqlite.clean()
-  end)
-end
-
 -- A table that SQLite checks for longer than a lease lasts.
 local function slow_check(path)
   sql(path, [[PRAGMA ignore_check_constraints=ON;
@@ -43,7 +30,7 @@ local function work(store, queue)
 end
 
 describe("sqlite: the lease of a running job", function()
-  case("ends also when the job cannot be given back", function(store, path)
+  sqlite.it("ends also when the job cannot be given back", function(store, path)
     local queue = store:queue("mail", { lease = 0.2 })
     local worker = work(store, queue)
     sql(path, [[CREATE TRIGGER never BEFORE UPDATE ON job WHEN NEW.state=0
@@ -53,7 +40,7 @@ describe("sqlite: the lease of a running job", function()
     assert.equal(2, queue:reserve(5).attempts)
   end)
 
-  case("is renewed while the store is checked", function(store, path)
+  sqlite.it("is renewed while the store is checked", function(store, path)
     slow_check(path)
     local worker = work(store, store:queue("mail", { lease = 0.5 }))
     local other <close> = assert(jobs.open("sqlite:" .. path, sqlite.options))

@@ -1,6 +1,5 @@
 -- How many calls a store has in flight: more wait for room. And what memory
 -- they take.
-local jobs = require "sluice.jobs"
 local process = require "spec.support.process"
 local sluice = require "sluice"
 local sqlite = require "spec.support.engines.sqlite"
@@ -8,17 +7,9 @@ local testing = require "sluice.testing"
 
 local MOST = 8192 -- calls in flight
 
--- A test in a run with a queue over SQLite, and its store's path.
+-- A test with a queue over SQLite, and its store's path.
 local function case(name, fn)
-  it(name, function()
-    sluice.run(function()
-      local path = sqlite.path()
-      local store <close> = assert(jobs.open("sqlite:" .. path,
-        sqlite.options))
-      fn(store:queue "mail", path)
-    end)
-    sqlite.clean()
-  end)
+  sqlite.it(name, function(store, path) fn(store:queue "mail", path) end)
 end
 
 -- Keeps what is put in flight until it is let go, when all have put.

@@ -193,12 +193,6 @@ local function check_type(value, wanted, n, name)
 end
 
 -- A method called with a dot.
-local function check_self(value, name)
-  if getmetatable(value) == Client then return end
-  error(("bad argument #1 to '%s' (%s expected, got %s)"):format(name,
-    Client.__name, value == nil and "no value" or type(value)), 3)
-end
-
 local function prepare(self, given, n, name)
   local spec, wrong = options.request(given, self._shared)
   if not spec then argument_error(n, name, wrong) end
@@ -217,7 +211,6 @@ end
 -- @return a response; or nil, message, code
 -- Waits.
 function Client:request(given)
-  check_self(self, "request")
   check_type(given, "table", 1, "request")
   local spec = prepare(self, given, 1, "request")
   checkpoint "request"
@@ -230,7 +223,6 @@ end
 -- @return as of request
 -- Waits.
 function Client:get(to, given)
-  check_self(self, "get")
   check_type(to, "string", 1, "get")
   if given ~= nil then check_type(given, "table", 2, "get") end
   local spec =
@@ -246,7 +238,6 @@ end
 -- @return as of request
 -- Waits.
 function Client:post(to, body, given)
-  check_self(self, "post")
   check_type(to, "string", 1, "post")
   if given ~= nil then check_type(given, "table", 3, "post") end
   check_body(body, 2, "post")
@@ -259,12 +250,13 @@ end
 --- Ends the client's requests and connections.
 -- Does not wait.
 function Client:close()
-  check_self(self, "close")
   self._closed = true
   if self._multi then self._multi:close() end
 end
 
 Client.__close = Client.close
+
+require("sluice.methods").guard(Client)
 
 local function new(given)
   local shared, wrong = options.client(given)

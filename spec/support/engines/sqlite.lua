@@ -1,6 +1,9 @@
 --- sqlite:, each store in a file of its own; see ../engines.lua. Syncing is
 -- left out, which takes long on some disks, but where it is what is tested.
 
+local jobs = require "sluice.jobs"
+local sluice = require "sluice"
+
 local sqlite = { lasting = true, options = { durable = false } }
 
 local made = {}
@@ -23,6 +26,19 @@ function sqlite.clean()
     end
   end
   made = {}
+end
+
+--- busted's `it` with a new store in a run: fn(store, path).
+function sqlite.it(name, fn)
+  require("busted").it(name, function()
+    sluice.run(function()
+      local path = sqlite.path()
+      local store <close> = assert(jobs.open("sqlite:" .. path,
+        sqlite.options))
+      fn(store, path)
+    end)
+    sqlite.clean()
+  end)
 end
 
 return sqlite
